@@ -77,6 +77,25 @@ fn the_table_has_both_directions_in_one_account() {
     assert!(!namespace::has_program(NEAR), "the interface is as it was");
 }
 
+/// Nothing of XDP is attached then, neither what leaves tags and frames out nor what says so.
+#[test]
+fn what_is_sent_is_counted_alone() {
+    if !enter() {
+        return;
+    }
+    let all = format!("1,300,{},{}", 300 * OCTETS, 300 * FRAME_OCTETS);
+    let to_dns = BY_TABLE.replace("GROUP", "WHERE dst_port = 53 GROUP");
+    for (sql, expected) in [(BY_TABLE, vec![all.clone()]), (to_dns.as_str(), vec![all])] {
+        let run = ask(sql, "out", || namespace::counts_sent(NEAR));
+        assert_eq!(rows(&run, 1, 3), expected, "{sql}: {}", run.stderr);
+        assert!(!run.stderr.contains("VLAN tags"), "the program finds them: {}", run.stderr);
+        let account = account(&run);
+        let fates = ["offered", "delivered", "filtered"].map(|name| account[name].as_u64());
+        assert_eq!(fates, [Some(300), Some(300), Some(0)], "{account}");
+        assert_eq!((&account["by"], &account["kernel_filter"]), (&"tcx".into(), &Value::Null), "{account}");
+    }
+}
+
 #[test]
 fn flows_have_the_direction_of_their_packets() {
     if !enter() {

@@ -1,5 +1,7 @@
 //! The pre-filter, changed while the program is loaded.
 
+use std::collections::BTreeMap;
+
 use tapline_interface::kernel::{KernelCapture, KernelOptions, Rule, Verdict};
 
 use crate::account::template;
@@ -43,6 +45,37 @@ fn rules_take_effect_at_once_and_go_as_they_came() {
         assert_eq!(kept(&mut kernel), expected, "{rule:?} {verdict:?}");
         kernel.set_rule(rule, None).unwrap();
     }
+    assert_eq!(kept(&mut kernel), [true, true]);
+}
+
+#[test]
+fn rules_take_the_place_of_others() {
+    let Some(mut kernel) = load(&KernelOptions::default()) else { return };
+    let (allow, deny) = (Verdict::Allow, Verdict::Deny);
+    let cases: [(&[(Rule, Verdict)], _); 6] = [
+        (&[(Rule::Port(1234), allow)], [true, false]),
+        (&[(Rule::Port(53), allow), (Rule::Port(9), deny)], [true, true]),
+        (&[(Rule::Port(9), deny), (Rule::Port(1000), deny)], [true, false]),
+        (&[(Rule::Port(1000), allow), (Rule::Vlan(None), allow)], [false, false]),
+        (&[(Rule::Vlan(Some(5)), allow)], [false, true]),
+        (&[], [true, true]),
+    ];
+    for (rules, expected) in cases {
+        let rules: BTreeMap<_, _> = rules.iter().copied().collect();
+        kernel.prefilter().lock().unwrap().replace(&rules).unwrap();
+        assert_eq!(kept(&mut kernel), expected, "{rules:?}");
+    }
+}
+
+/// So many take no longer than their maps do.
+#[test]
+fn very_many_rules_are_taken() {
+    let network = |number: u32| (0x0b00_0000 + (number << 8)).to_be_bytes().into();
+    let rules = (0..50_000).map(|number| Rule::Prefix(network(number), 24)).chain([Rule::Port(1000)]);
+    let rules = rules.map(|rule| (rule, Verdict::Deny)).collect();
+    let Some(mut kernel) = load(&KernelOptions { rules, ..KernelOptions::default() }) else { return };
+    assert_eq!(kept(&mut kernel), [true, false]);
+    kernel.prefilter().lock().unwrap().replace(&BTreeMap::new()).unwrap();
     assert_eq!(kept(&mut kernel), [true, true]);
 }
 

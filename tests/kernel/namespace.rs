@@ -57,6 +57,31 @@ pub(crate) fn has_program(interface: &str) -> bool {
     !links[0]["xdp"].is_null()
 }
 
+/// What the kernel is asked by `BPF_PROG_QUERY`, as far as it answers.
+#[repr(C)]
+#[derive(Default)]
+struct Question {
+    interface_index: u32,
+    attached_as: u32,
+    flags: [u32; 2],
+    programs: u64,
+    count: u32,
+    reserved: u32,
+    more: [u64; 4],
+}
+
+/// Whether a program of tcx is attached to what an interface sends.
+pub(crate) fn counts_sent(interface: &str) -> bool {
+    const PROGRAM_QUERY: libc::c_int = 16;
+    const TCX_EGRESS: u32 = 47;
+    let interface_index = link::find(interface).unwrap().unwrap().index;
+    let mut question = Question { interface_index, attached_as: TCX_EGRESS, ..Question::default() };
+    // SAFETY: the question is that of the command, of the size that is said, and alive during the call.
+    let outcome =
+        unsafe { libc::syscall(libc::SYS_bpf, PROGRAM_QUERY, &raw mut question, size_of::<Question>()) };
+    outcome == 0 && question.count > 0
+}
+
 /// Frames that were sent out of the near end and found its peer's queue full: the receiving CPU was not there.
 pub(crate) fn dropped() -> u64 {
     let output = Command::new("ip").args(["-s", "-j", "link", "show", NEAR]).output().unwrap();

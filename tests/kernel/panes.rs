@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tapline_interface::kernel::{Clock, KernelFlow, KernelOptions, monotonic_ns};
+use tapline_interface::kernel::{Clock, KernelFlow, KernelOptions, PaneGrid, monotonic_ns};
 
 use crate::account::template;
 use crate::rights::load;
@@ -24,6 +24,7 @@ fn no_entry_spans_two_panes_and_none_comes_late() {
             kernel.test(&frame, 1).unwrap();
         }
         let grid = clock.grid(PANE_NS, monotonic_ns());
+        let mut latest_ns = 0;
         let check = |flow: &KernelFlow| {
             assert!(flow.pane_start_ns <= flow.first_ns && flow.first_ns <= flow.last_ns, "{flow:?}");
             assert!(flow.last_ns < flow.pane_start_ns + PANE_NS, "{flow:?}");
@@ -31,13 +32,31 @@ fn no_entry_spans_two_panes_and_none_comes_late() {
             assert!(flow.last_ns + 1000 > until_ns, "round {round}: {flow:?} is before {until_ns}");
             panes.insert(flow.pane_start_ns);
             packets += flow.packets;
+            latest_ns = latest_ns.max(flow.last_ns);
         };
-        until_ns = kernel.table().drain(grid, check).unwrap().until_ns;
+        let drained = kernel.table().drain(grid, check).unwrap();
+        assert!(latest_ns <= drained.latest_ns, "round {round}: {latest_ns} is behind {drained:?}");
+        until_ns = drained.until_ns;
     }
     assert_eq!(packets, 20 * FRAMES_A_ROUND);
     assert!(panes.len() > 10, "{}", panes.len());
     let counted = kernel.counters();
     assert!(counted.restarted_entries > 0 && counted.lost_packets == 0, "{counted:?}");
+}
+
+/// As those of an hour have that hold the boot.
+#[test]
+fn frames_have_their_times_in_panes_that_are_counted_from_before_the_boot() {
+    const HOUR: u64 = PaneGrid::LENGTH_NS_MAX;
+    let now = monotonic_ns();
+    let grid = Clock::measure().grid(HOUR, now);
+    let panes = PaneGrid { anchor_ns: grid.anchor_ns.wrapping_sub((now / HOUR + 2) * HOUR), ..grid };
+    let Some(mut kernel) = load(&KernelOptions { panes, ..KernelOptions::default() }) else { return };
+    kernel.test(&template(), 10).unwrap();
+    let mut flows = vec![];
+    kernel.table().drain(grid, |flow| flows.push((flow.packets, flow.first_ns, flow.last_ns))).unwrap();
+    let [(10, first_ns, last_ns)] = flows[..] else { panic!("{flows:?}") };
+    assert!(now <= first_ns + 1000 && first_ns <= last_ns && last_ns <= monotonic_ns(), "{now}: {flows:?}");
 }
 
 #[test]
@@ -53,7 +72,8 @@ fn panes_may_change_their_length_at_any_time() {
         let next = clock.grid(length_ns, monotonic_ns());
         let check = |flow: &KernelFlow| {
             assert_eq!(clock.utc_ns(flow.pane_start_ns) % grid.length_ns, 0, "{flow:?} in {grid:?}");
-            assert!(flow.last_ns < flow.pane_start_ns + grid.length_ns);
+            // It may have begun before the boot.
+            assert!(flow.last_ns.wrapping_sub(flow.pane_start_ns) < grid.length_ns);
             packets += flow.packets;
         };
         kernel.table().drain(next, check).unwrap();

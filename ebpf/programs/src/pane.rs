@@ -17,16 +17,23 @@ pub fn place(cache: &mut PaneCache, epoch: u32, grid: &PaneGrid, now_ns: u64) ->
     if cache.epoch != epoch || now_ns.wrapping_sub(cache.start_ns) >= cache.length_ns {
         *cache = find(epoch, grid, now_ns);
     }
-    PaneTime { pane: cache.number, us: microseconds(now_ns.saturating_sub(cache.start_ns)) }
+    PaneTime { pane: cache.number, us: microseconds(since(now_ns, cache.start_ns)) }
 }
 
 /// A time before the grid's anchor is taken for the anchor; a grid without length has one pane.
 #[cold]
 #[inline(always)]
 fn find(epoch: u32, grid: &PaneGrid, now_ns: u64) -> PaneCache {
-    let since_ns = now_ns.saturating_sub(grid.anchor_ns);
-    let number = since_ns.checked_div(grid.length_ns).unwrap_or(0) as u32;
+    let number = since(now_ns, grid.anchor_ns).checked_div(grid.length_ns).unwrap_or(0) as u32;
     PaneCache { start_ns: grid.start_ns(number), length_ns: grid.length_ns, epoch, number }
+}
+
+/// How long a time is behind the start of a pane, ns; zero if it is in front of it. A pane may have begun before the boot,
+/// from which the clock counts: its start is below zero then, and wraps around.
+#[inline(always)]
+const fn since(now_ns: u64, start_ns: u64) -> u64 {
+    let since_ns = now_ns.wrapping_sub(start_ns);
+    since_ns & !((since_ns.cast_signed() >> 63) as u64)
 }
 
 /// Whole µs in so many ns, an hour at the most, without a division: these cost most of what a frame may.
@@ -67,6 +74,17 @@ mod tests {
         assert_eq!(at(1_005_000), PaneTime { pane: 1, us: 0 });
         assert_eq!(at(9_006_999), PaneTime { pane: 9, us: 1 });
         assert_eq!(at(0), PaneTime { pane: 0, us: 0 });
+    }
+
+    #[test]
+    fn a_pane_may_have_begun_before_the_boot() {
+        let grid = PaneGrid { anchor_ns: 3_000_000_u64.wrapping_neg(), length_ns: 5_000_000 };
+        let mut cache = PaneCache::default();
+        let mut at = |now_ns| place(&mut cache, 0, &grid, now_ns);
+        assert_eq!(at(7_000), PaneTime { pane: 0, us: 3_007 });
+        assert_eq!(at(1_999_999), PaneTime { pane: 0, us: 4_999 });
+        assert_eq!(at(2_000_000), PaneTime { pane: 1, us: 0 });
+        assert_eq!(at(8_001_000), PaneTime { pane: 2, us: 1_001 });
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Merge for Merging {
 
     fn empty(&self, half: HalfId) -> PaneState {
         let of_query = self.half(half).map(|half| half.octets).unwrap_or_default();
-        PaneState::new(Form::Packed(Payload::encode_nothing()), of_query)
+        PaneState::new(Form::Packed(Payload::encode_nothing().into()), of_query)
     }
 
     fn merge(&self, half: HalfId, state: &mut PaneState, payload: &[u8]) -> Result<(), String> {
@@ -147,7 +147,7 @@ impl Merge for Merging {
         })
     }
 
-    fn encode(&self, _: HalfId, state: &PaneState) -> Vec<u8> {
+    fn encode(&self, _: HalfId, state: &PaneState) -> Arc<[u8]> {
         state.packed()
     }
 
@@ -175,24 +175,27 @@ impl Merge for Merging {
         })
     }
 
-    fn encode_apart(&self, half: HalfId, state: &PaneState) -> Vec<(Vec<u8>, f64)> {
+    fn encode_apart(&self, half: HalfId, state: &PaneState) -> Vec<(Arc<[u8]>, f64)> {
         let whole = state.packed();
         let half = self.half(half).filter(|_| !is_sendable(&whole));
         let parts = half.and_then(|half| {
             let payload = || Payload::decode(&whole, &half.states, OWN);
             guarded(|| apart(payload()?, &half.states)).ok()
         });
-        parts.unwrap_or_else(|| vec![(whole, 1.0)])
+        let shared = |parts: Vec<(Vec<u8>, f64)>| -> Vec<(Arc<[u8]>, f64)> {
+            parts.into_iter().map(|(octets, share)| (octets.into(), share)).collect()
+        };
+        parts.map_or_else(|| vec![(whole, 1.0)], shared)
     }
 
-    fn decode(&self, half: HalfId, payload: &[u8]) -> Result<PaneState, String> {
+    fn decode(&self, half: HalfId, payload: &Arc<[u8]>) -> Result<PaneState, String> {
         // What a checkpoint has of a query that is no more is dropped with its half.
         let half = self.half(half);
         let size = half.as_ref().map_or(Ok(Size::default()), |half| {
             guarded(|| Payload::decode(payload, &half.states, OWN).map(|payload| Size::of(&payload)))
         })?;
         let of_query = half.map(|half| half.octets).unwrap_or_default();
-        let mut state = PaneState::new(Form::Packed(payload.to_vec()), of_query);
+        let mut state = PaneState::new(Form::Packed(Arc::clone(payload)), of_query);
         state.size = size;
         Ok(state)
     }
@@ -241,7 +244,10 @@ mod tests {
         assert_eq!((merging.weight(&nothing), merging.weight(&bomb)), (PART_WEIGHT as u64, (1 << 30) - 1));
         assert_eq!(merging.merge(half, &mut state, &nothing), Ok(()));
         assert_eq!(merging.encode(half, &state), nothing);
-        assert!(merging.decode(half, &nothing).is_ok() && merging.decode(half, b"garbage").is_err());
+        assert!(
+            merging.decode(half, &nothing).is_ok()
+                && merging.decode(half, &b"garbage".as_slice().into()).is_err()
+        );
         assert!(merging.octets_held(7) > 0);
         drop(state);
         assert_eq!(merging.octets_held(7), 0, "what is dropped is charged no more");

@@ -52,7 +52,7 @@ pub(crate) enum Form {
     /// As it comes, and with what it is merged.
     Open(Box<Open>),
     /// As it goes.
-    Packed(Vec<u8>),
+    Packed(Arc<[u8]>),
 }
 
 #[derive(Debug)]
@@ -120,14 +120,14 @@ impl PaneState {
         Ok(())
     }
 
-    /// All of it as a payload.
-    pub(crate) fn packed(&self) -> Vec<u8> {
+    /// All of it as a payload, which whoever asks shares with it.
+    pub(crate) fn packed(&self) -> Arc<[u8]> {
         let mut held = self.held();
-        let octets = match &mut held.form {
-            Form::Packed(octets) => return octets.clone(),
-            Form::Open(open) => open.pack(),
+        let octets: Arc<[u8]> = match &mut held.form {
+            Form::Packed(octets) => return Arc::clone(octets),
+            Form::Open(open) => open.pack().into(),
         };
-        held.set(Form::Packed(octets.clone()), &self.of_query);
+        held.set(Form::Packed(Arc::clone(&octets)), &self.of_query);
         octets
     }
 
@@ -191,7 +191,7 @@ impl Form {
         size_of::<PaneState>()
             + match self {
                 Self::Open(open) => size_of::<Open>() + open.payload.parts.octets(),
-                Self::Packed(octets) => octets.capacity(),
+                Self::Packed(octets) => octets.len(),
             }
     }
 }

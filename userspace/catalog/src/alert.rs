@@ -92,10 +92,11 @@ impl AlertCondition {
     /// What is wrong, and what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        let long = || {
+            format!("a condition is one line of at most {CONDITION_OCTETS_MAX} octets, such as ports > 100")
+        };
         if text.len() > CONDITION_OCTETS_MAX || text.contains(char::is_control) {
-            return Err(format!(
-                "a condition is one line of at most {CONDITION_OCTETS_MAX} octets, such as ports > 100"
-            ));
+            return Err(long());
         }
         if text == ROWS {
             return Ok(Self::Rows);
@@ -108,7 +109,9 @@ impl AlertCondition {
         let comparison = found.ok_or_else(wrong)?;
         let number = rest.get(comparison.text().len()..).unwrap_or_default().trim().replace('_', "");
         let value = number.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(wrong)?;
-        Ok(Self::Column(name, comparison, value))
+        let condition = Self::Column(name, comparison, value);
+        // It is read again as it is written, which may be longer: so is 1e300.
+        if condition.to_string().len() > CONDITION_OCTETS_MAX { Err(long()) } else { Ok(condition) }
     }
 
     /// The same by the place of its column.
@@ -336,8 +339,10 @@ mod tests {
             let wrong = AlertOption::parse(line).unwrap_err();
             assert!(wrong.starts_with(said), "{line}: {wrong}");
         }
-        let long = AlertCondition::parse(&format!("{} > 1", "x".repeat(300))).unwrap_err();
-        assert!(long.contains("at most 256 octets"), "{long}");
+        for text in [format!("{} > 1", "x".repeat(300)), "n > 1e300".to_owned(), "n < -1e-300".to_owned()] {
+            let long = AlertCondition::parse(&text).unwrap_err();
+            assert!(long.contains("at most 256 octets"), "{text}: {long}");
+        }
     }
 
     #[test]

@@ -118,6 +118,25 @@ impl QueryFolder {
             .map_err(|error| CatalogError::Failed(format!("{} cannot be written: {error}", path.display())))
     }
 
+    /// Refuses to write over what somebody has written into the file of a query, which this is otherwise.
+    ///
+    /// # Errors
+    /// A sentence that says so.
+    pub(crate) fn check_unedited(&self, query: &Definition) -> Result<(), CatalogError> {
+        let path = self.path_of(&query.name);
+        let is_unedited = match fs::read_to_string(&path) {
+            Ok(text) if text == query.to_text() => true,
+            Ok(text) => Definition::of_text(&query.name, &text).is_ok_and(|found| found == *query),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if is_unedited {
+            return Ok(());
+        }
+        let path = path.display();
+        let what = format!("{path} was edited since it was read; `tapline reload` takes that up");
+        Err(CatalogError::wrong(what))
+    }
+
     /// Removes the file of a query, if there is one.
     ///
     /// # Errors

@@ -274,7 +274,7 @@ impl Input for InterfaceInput {
 
     fn tells_kernel(&self, stream: StreamId) -> bool {
         match self.part {
-            Part::Table => stream != StreamId::Packets,
+            Part::Table => stream != StreamId::Packets && self.directions.has_received(),
             Part::Packets => false,
             Part::Mirror => true,
             Part::Frames => self.is_mirror,
@@ -449,11 +449,15 @@ mod tests {
 
     #[test]
     fn another_direction_makes_another_input() {
-        let of = |directions| {
+        let input = |directions| {
             let plan = InterfacePlan { directions, ..plan(WantedFrames::default()) };
-            InterfaceInput::new(&plan, Part::Table).identity()
+            InterfaceInput::new(&plan, Part::Table)
         };
+        let of = |directions| input(directions).identity();
         assert_ne!(of(Directions::In), of(Directions::Both));
         assert_ne!(of(Directions::Out), of(Directions::Both));
+        // What is sent passes no filter in the kernel.
+        let told = |directions| input(directions).tells_kernel(StreamId::PacketFlows);
+        assert_eq!([Directions::In, Directions::Both, Directions::Out].map(told), [true, true, false]);
     }
 }

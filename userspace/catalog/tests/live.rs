@@ -281,7 +281,11 @@ fn alerts_come_and_go_while_a_query_runs_on_and_are_kept_with_it() {
     let path = place.path().join("a.sql");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("-- alert: n > 5, by whole\n"), "{text}");
-    fs::write(&path, text.replace("n > 5, by whole", "n > 7, to pager")).unwrap();
+    let edited = text.replace("n > 5, by whole", "n > 7, to pager");
+    fs::write(&path, &edited).unwrap();
+    let refused = add("a", "rows").unwrap_err().to_string();
+    assert!(refused.contains("a.sql was edited since it was read; `tapline reload`"), "{refused}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), edited, "it is not written over");
     let reloaded = catalog.reload().unwrap();
     assert_eq!((reloaded.replaced, reloaded.refused.len()), (vec!["a".to_owned()], 0));
     assert!(reloaded.later[0].starts_with("a: alert: no sink `pager`"), "{:?}", reloaded.later);

@@ -12,7 +12,8 @@ mod restore;
 pub use kept::KeptHalf;
 pub use restore::RestoreError;
 
-use crate::checkpoint::{Checkpoint, Stamp};
+use crate::blobs::{Blob, BlobId, Blobs};
+use crate::checkpoint::{Checkpoint, Manifest, Stamp};
 use crate::half::{Half, HalfSpec, Links};
 use crate::limits::{AggregatorLimits, Patience};
 use crate::link::Link;
@@ -21,6 +22,7 @@ use crate::mutation::{Mutation, is_mutated};
 use crate::names::{HalfId, Incarnation, Lineage, Moment, Position, SensorName, Span};
 use crate::outgoing::{Outgoing, OutgoingLimits};
 use crate::record::Told;
+use restore::Encoded;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -62,8 +64,8 @@ pub trait Merge {
         self.merge(half, state, payload)
     }
 
-    /// As a payload.
-    fn encode(&self, half: HalfId, state: &Self::State) -> Vec<u8>;
+    /// As a payload: the same one until something is added.
+    fn encode(&self, half: HalfId, state: &Self::State) -> Arc<[u8]>;
 
     /// Octets that a payload counts as in what is taken of a sensor at once.
     fn weight(&self, payload: &[u8]) -> u64 {
@@ -86,7 +88,7 @@ pub trait Merge {
     }
 
     /// As payloads of which none is too long to be sent, each with its part of the records; all of them are the state.
-    fn encode_apart(&self, half: HalfId, state: &Self::State) -> Vec<(Vec<u8>, f64)> {
+    fn encode_apart(&self, half: HalfId, state: &Self::State) -> Vec<(Arc<[u8]>, f64)> {
         vec![(self.encode(half, state), 1.0)]
     }
 
@@ -94,7 +96,7 @@ pub trait Merge {
     ///
     /// # Errors
     /// A sentence, when it is no state of this half.
-    fn decode(&self, half: HalfId, payload: &[u8]) -> Result<Self::State, String> {
+    fn decode(&self, half: HalfId, payload: &Arc<[u8]>) -> Result<Self::State, String> {
         let mut state = self.empty(half);
         self.merge(half, &mut state, payload).map(|()| state)
     }
@@ -154,7 +156,14 @@ pub struct AggregatorOptions {
 pub(crate) struct Forwarding {
     pub(crate) name: SensorName,
     pub(crate) outgoing: Outgoing,
-    pub(crate) payloads: BTreeMap<Position, Arc<[u8]>>,
+    pub(crate) payloads: BTreeMap<Position, Blob>,
+}
+
+/// A result that nobody has taken, and which blob its states are.
+#[derive(Debug)]
+pub(crate) struct Untaken {
+    pub(crate) given: Given,
+    pub(crate) blob: BlobId,
 }
 
 /// What a checkpoint has, that is not known to be written.
@@ -164,6 +173,8 @@ struct Pending {
     covered: BTreeMap<SensorName, Covered>,
     results: usize,
     last: Position,
+    /// Its bundle, and how many octets that has.
+    bundle: Option<(Stamp, u64)>,
 }
 
 /// An aggregator under one epoch.
@@ -175,10 +186,11 @@ pub struct Aggregator<M: Merge> {
     stamp: Stamp,
     links: Links,
     halves: BTreeMap<HalfId, Half<M::State>>,
-    results: VecDeque<Given>,
+    results: VecDeque<Untaken>,
     /// How many of them a checkpoint has.
     safe_results: usize,
     forwarding: Option<Forwarding>,
+    blobs: Blobs,
     pending: Option<Pending>,
     /// What the last checkpoint that was written has of each sensor.
     covered: BTreeMap<SensorName, Covered>,
@@ -207,6 +219,7 @@ impl<M: Merge> Aggregator<M> {
             results: VecDeque::new(),
             safe_results: 0,
             forwarding,
+            blobs: Blobs::default(),
             pending: None,
             covered: BTreeMap::new(),
             strangers: BTreeMap::new(),
@@ -218,8 +231,8 @@ impl<M: Merge> Aggregator<M> {
 
     /// The checkpoint with which one that knows nothing claims a store that is empty.
     #[must_use]
-    pub fn first_checkpoint(&self) -> Checkpoint {
-        Checkpoint { stamp: self.stamp, octets: self.encode() }
+    pub fn first_checkpoint(&self) -> Manifest {
+        self.encode().manifest
     }
 
     /// Takes parts of a half from now on. One that is there already stays as it is.
@@ -322,9 +335,25 @@ impl<M: Merge> Aggregator<M> {
         self.links.values_mut().for_each(|link| (link.octets, link.panes_told) = (0, 0));
         let covered = self.links.iter().map(|(name, link)| (name.clone(), link.seen.covered(link.lineage)));
         let last = self.forwarding.as_ref().map_or(Position::START, |forwarding| forwarding.outgoing.last());
-        let (stamp, results) = (self.stamp, self.results.len());
-        self.pending = Some(Pending { stamp, covered: covered.collect(), results, last });
-        Checkpoint { stamp, octets: self.encode() }
+        let (stamp, covered, results) = (self.stamp, covered.collect(), self.results.len());
+        self.number_blobs();
+        let Encoded { manifest, bundle, places } = self.encode();
+        let names = places.values().map(|place| place.bundle).collect();
+        self.blobs.begun(places);
+        let put = bundle.as_ref().map(|bundle| (bundle.stamp(), bundle.octets()));
+        if is_mutated(Mutation::PlacesAtOnce) {
+            self.blobs.take_for_safe(put);
+        }
+        self.pending = Some(Pending { stamp, covered, results, last, bundle: put });
+        Checkpoint { manifest, bundle, names }
+    }
+
+    /// What something came for is another blob than before.
+    fn number_blobs(&mut self) {
+        let Self { halves, blobs, .. } = self;
+        for pane in halves.values_mut().flat_map(|half| half.panes.values_mut()) {
+            pane.blob.get_or_insert_with(|| blobs.number());
+        }
     }
 
     /// Counts what waits of each sensor: panes that it opened, and results in which nobody else has a part.
@@ -337,7 +366,7 @@ impl<M: Merge> Aggregator<M> {
                 link.panes_open += 1;
             }
         }
-        for given in results.iter() {
+        for Untaken { given, .. } in results.iter() {
             if let Some(link) = given.only().and_then(|only| links.get_mut(only)) {
                 link.results_alone += 1;
             }
@@ -348,6 +377,7 @@ impl<M: Merge> Aggregator<M> {
     pub fn written(&mut self, stamp: Stamp) {
         let Some(pending) = self.pending.take_if(|pending| pending.stamp == stamp) else { return };
         (self.covered, self.safe_results) = (pending.covered, pending.results);
+        self.blobs.written(pending.bundle);
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.outgoing.safe(pending.last);
             forwarding.forget_payloads();
@@ -357,13 +387,13 @@ impl<M: Merge> Aggregator<M> {
     /// The results that a checkpoint has, oldest first: the same ones after a crash.
     pub fn results(&self) -> impl Iterator<Item = &Given> {
         let given = if is_mutated(Mutation::GiveAtOnce) { self.results.len() } else { self.safe_results };
-        self.results.iter().take(given)
+        self.results.iter().take(given).map(|untaken| &untaken.given)
     }
 
     /// So many of the oldest results are safe with whoever takes them.
     pub fn taken(&mut self, results: usize) {
         let taken = results.min(self.safe_results);
-        for given in self.results.drain(..taken) {
+        for Untaken { given, .. } in self.results.drain(..taken) {
             if let Some(half) = self.halves.get_mut(&given.half) {
                 half.taken_until = half.taken_until.max(given.pane.end);
             }
@@ -378,11 +408,11 @@ impl<M: Merge> Aggregator<M> {
     pub fn taken_of(&mut self, half: HalfId, results: usize) {
         let (mut left, mut place) = (results, 0);
         while left > 0 && place < self.safe_results {
-            if self.results.get(place).is_none_or(|given| given.half != half) {
+            if self.results.get(place).is_none_or(|untaken| untaken.given.half != half) {
                 place += 1;
                 continue;
             }
-            let end = self.results.remove(place).map_or(i64::MIN, |given| given.pane.end);
+            let end = self.results.remove(place).map_or(i64::MIN, |untaken| untaken.given.pane.end);
             self.halves.entry(half).and_modify(|half| half.taken_until = half.taken_until.max(end));
             self.safe_results -= 1;
             self.pending.iter_mut().for_each(|pending| pending.results -= 1);
@@ -405,7 +435,8 @@ impl<M: Merge> Aggregator<M> {
     #[must_use]
     pub fn payload(&self, position: Position) -> Arc<[u8]> {
         let payloads = self.forwarding.as_ref().map(|forwarding| &forwarding.payloads);
-        payloads.and_then(|payloads| payloads.get(&position)).cloned().unwrap_or_default()
+        let blob = payloads.and_then(|payloads| payloads.get(&position));
+        blob.map(|blob| Arc::clone(&blob.octets)).unwrap_or_default()
     }
 
     /// How often something of a sensor was refused or held, by the reason's name.

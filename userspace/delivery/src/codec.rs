@@ -85,8 +85,13 @@ impl<'a> Reader<'a> {
 
     /// Each item takes an octet at least, so that a length that lies ends where the octets do.
     pub(crate) fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let length = usize::try_from(self.u64()?).ok().filter(|length| *length <= self.0.len())?;
+        let length = self.length()?;
         (0..length).map(|_| each(self)).collect()
+    }
+
+    /// How long a list is.
+    pub(crate) fn length(&mut self) -> Option<usize> {
+        usize::try_from(self.u64()?).ok().filter(|length| *length <= self.0.len())
     }
 
     /// Whether nothing is left.

@@ -1,5 +1,6 @@
 //! A half as an aggregator knows it: its panes, and when they are given.
 
+use crate::blobs::BlobId;
 use crate::limits::Patience;
 use crate::link::Link;
 use crate::names::{Fingerprint, HalfId, Moment, Position, SensorName, Span};
@@ -24,6 +25,8 @@ pub struct HalfSpec {
 #[derive(Clone, Debug)]
 pub(crate) struct Pane<S> {
     pub(crate) state: Option<S>,
+    /// Which blob the state is, since it was last asked for.
+    pub(crate) blob: Option<BlobId>,
     /// Records of sources that the state accounts for.
     pub(crate) records: u64,
     pub(crate) told: Told,
@@ -44,6 +47,7 @@ impl<S> Pane<S> {
     pub(crate) fn new(opened_by: SensorName) -> Self {
         Self {
             state: None,
+            blob: None,
             records: 0,
             told: Told::default(),
             contributors: BTreeSet::new(),
@@ -57,7 +61,7 @@ impl<S> Pane<S> {
 
     /// Notes that somebody added something.
     pub(crate) fn touch(&mut self, sensor: &SensorName) {
-        self.is_dirty = true;
+        (self.is_dirty, self.blob) = (true, None);
         if !self.contributors.contains(sensor) {
             self.contributors.insert(sensor.clone());
         }

@@ -13,8 +13,8 @@
 //!     │ record I/7 ─────────────────────► receive: taken · seen · refused · later
 //!     │ record I/8 ─────────────────────►
 //!     │                                   checkpoint: gives panes that are due,
-//!     │                                      all that is known, as octets
-//!     │                                   (write beside, sync, compare and swap, sync)
+//!     │                                      all that is known: a manifest, a bundle of new blobs
+//!     │                                   (put the bundle, sync; the manifest beside, sync, compare and swap, sync)
 //!     │                                   written ──┬─► results ──────────────────► by half, pane and revision, once
 //!     │ ◄───────────────── covered: up to I/8      └─► outgoing: as a sensor ─────► hello, records …
 //!  forget I/7, I/8
@@ -30,8 +30,9 @@
 //!    all came, and those above it ([`Aggregator::receive`]).
 //! 4. Nothing goes out of an aggregator that no checkpoint has: neither an acknowledgement, nor a result, nor a record for
 //!    the next one ([`Aggregator::written`], [`Aggregator::results`], [`Aggregator::covered`]).
-//! 5. Of several processes of one aggregator only the latest writes checkpoints ([`Stamp::follows`]): it begins by writing
-//!    what it found under an epoch of its own ([`Checkpoint::claimed`]). By 4, the others can do no harm.
+//! 5. Of several processes of one aggregator only the latest writes checkpoints ([`Manifest::follows`]): it begins by
+//!    writing what it found, if that is there still, under an epoch of its own ([`Manifest::claimed`]). By 4, the others
+//!    can do no harm.
 //! 6. Where there is no room the oldest records go, and what is missing with them is told by a record of its own. Whoever
 //!    receives it knows which of them he has all the same, and counts the others: what was sent = what is in the result +
 //!    what is told to be missing. Where that cannot be known, it is said to be at most so much, or to be in doubt
@@ -47,18 +48,22 @@
 //!    them, and what may be missing by that is in doubt ([`Aggregator::hello`], [`Lineage`]).
 //! 10. Whatever somebody sends, it is refused or held within limits, counted by name, and changes nothing of what others
 //!     sent ([`Verdict`], [`Refusal`], [`AggregatorLimits`], [`Aggregator::counts`]).
+//! 11. Of what is long a checkpoint writes only what is new ([`Bundle`]). A manifest takes its place when all that it names
+//!     is safe, and nothing is deleted that the manifest names which is in place after any crash ([`Checkpoint::leaves`]).
 //!
 //! # What callers promise
 //!
 //! What is given to [`Outgoing::resume`] was synced first. A sensor gives a part of every pane of every half, also of one
 //! without groups, no later than in the cut whose watermark passes its end; of the parts of one half in a cut only the
-//! last one has that watermark, the others `i64::MIN`. A store compares and replaces in one step. A half's id is never used
-//! again. A merge takes a payload as a whole or not at all, and gives the same in any order; what it gives apart is together
+//! last one has that watermark, the others `i64::MIN`. A store compares and replaces in one step, and does what belongs to a
+//! checkpoint in the order above; a manifest that was found is claimed before the bundles are read that it names. A half's id
+//! is never used again. A merge takes a payload as a whole or not at all, and gives the same in any order; what it gives apart is together
 //! what it gives as one. Whoever takes results keeps, of each half and pane, the one with the greatest revision.
 
 #![forbid(unsafe_code)]
 
 mod aggregator;
+mod blobs;
 mod checkpoint;
 mod codec;
 mod half;
@@ -76,7 +81,8 @@ mod simulation;
 pub use aggregator::{
     Aggregator, AggregatorOptions, Given, Held, KeptHalf, Merge, Origin, RestoreError, Role,
 };
-pub use checkpoint::{Checkpoint, Stamp};
+pub use blobs::Bundle;
+pub use checkpoint::{Checkpoint, Manifest, Stamp};
 pub use codec::Garbage;
 pub use half::HalfSpec;
 pub use limits::{AggregatorLimits, Patience};

@@ -29,6 +29,18 @@ pub(crate) enum Mutation {
     NumbersAnew,
     /// An aggregator does not see that a sensor began its numbers anew.
     NoLineage,
+    /// A process that takes over goes on with what it found, whatever was written since.
+    StaleClaim,
+    /// A manifest takes its place before its bundle is safe.
+    #[cfg(test)]
+    ManifestFirst,
+    /// Bundles are deleted before the manifest is safe that does not name them.
+    #[cfg(test)]
+    DeleteAtOnce,
+    /// An aggregator takes places of a checkpoint for good that was not written.
+    PlacesAtOnce,
+    /// Bundles of a later epoch are deleted.
+    DeleteLater,
 }
 
 #[cfg(test)]

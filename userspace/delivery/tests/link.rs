@@ -3,16 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tapline_delivery::{
-    Aggregator, AggregatorLimits, AggregatorOptions, Checkpoint, Covered, Fenced, Fingerprint, HalfId,
-    HalfSpec, Head, Hello, Incarnation, KeptHalf, Kind, Lineage, Merge, Moment, NewPart, Outgoing,
-    OutgoingLimits, PartHead, Patience, Position, Refusal, Role, SensorName, Span, Stamp, Told, Verdict,
+    Aggregator, AggregatorLimits, AggregatorOptions, Covered, Fenced, Fingerprint, HalfId, HalfSpec, Head,
+    Hello, Incarnation, KeptHalf, Kind, Lineage, Manifest, Merge, Moment, NewPart, Outgoing, OutgoingLimits,
+    PartHead, Patience, Position, Refusal, RestoreError, Role, SensorName, Span, Stamp, Told, Verdict,
 };
 
 const HALF: HalfId = HalfId(1);
 const PANE: Span = Span { start: 0, end: 10 };
 
 /// States are sums.
+#[derive(Debug)]
 struct Sums;
 
 impl Merge for Sums {
@@ -28,13 +30,13 @@ impl Merge for Sums {
         Ok(())
     }
 
-    fn encode(&self, _: HalfId, state: &u64) -> Vec<u8> {
-        state.to_le_bytes().to_vec()
+    fn encode(&self, _: HalfId, state: &u64) -> Arc<[u8]> {
+        Arc::from(state.to_le_bytes())
     }
 
     /// In two parts, where a sum is more than one.
-    fn encode_apart(&self, _: HalfId, state: &u64) -> Vec<(Vec<u8>, f64)> {
-        let sum = |sum: u64| (sum.to_le_bytes().to_vec(), sum as f64 / (*state).max(1) as f64);
+    fn encode_apart(&self, _: HalfId, state: &u64) -> Vec<(Arc<[u8]>, f64)> {
+        let sum = |sum: u64| (Arc::from(sum.to_le_bytes()), sum as f64 / (*state).max(1) as f64);
         if *state > 1 { vec![sum(1), sum(*state - 1)] } else { vec![(self.encode(HALF, state), 1.0)] }
     }
 }
@@ -84,13 +86,30 @@ fn send(
     verdicts
 }
 
-/// A store takes a checkpoint in place of another one.
-fn write(store: &mut Option<Vec<u8>>, aggregator: &mut Aggregator<Sums>) {
-    let checkpoint = aggregator.checkpoint(at(20));
-    let current = store.as_deref().map(|octets| Checkpoint::stamp_of(octets).unwrap());
-    assert!(checkpoint.stamp.follows(current));
-    *store = Some(checkpoint.octets);
-    aggregator.written(checkpoint.stamp);
+/// A manifest, and bundles.
+struct Store {
+    manifest: Vec<u8>,
+    bundles: BTreeMap<Stamp, Vec<u8>>,
+}
+
+impl Store {
+    fn new(first: Manifest) -> Self {
+        Self { manifest: first.octets, bundles: BTreeMap::new() }
+    }
+
+    /// Takes a checkpoint in place of another one.
+    fn write(&mut self, aggregator: &mut Aggregator<Sums>) {
+        let checkpoint = aggregator.checkpoint(at(20));
+        if let Some(bundle) = &checkpoint.bundle {
+            let octets = bundle.pieces().collect::<Vec<_>>().concat();
+            assert_eq!(octets.len() as u64, bundle.octets());
+            self.bundles.insert(bundle.stamp(), octets);
+        }
+        assert!(checkpoint.manifest.follows(Some(Manifest::stamp_of(&self.manifest).unwrap())));
+        self.bundles.retain(|bundle, _| !checkpoint.leaves(*bundle));
+        self.manifest = checkpoint.manifest.octets;
+        aggregator.written(checkpoint.manifest.stamp);
+    }
 }
 
 #[test]
@@ -101,7 +120,7 @@ fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
     let mut region = aggregator(Role::Forward(regional.clone(), OutgoingLimits::default()));
     let mut central = aggregator(Role::Final);
     let (mut of_region, mut of_central) =
-        (Some(region.first_checkpoint().octets), Some(central.first_checkpoint().octets));
+        (Store::new(region.first_checkpoint()), Store::new(central.first_checkpoint()));
 
     assert!(sensor.has_room(8));
     let heads = sensor.cut(vec![NewPart { part: part(10), octets: 8 }]);
@@ -112,7 +131,7 @@ fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
     sensor.safe(heads.last().unwrap().position);
     assert_eq!(send(&mut sensor, &name, &mut region, |position| spool[&position].clone()), [Verdict::Taken]);
     assert_eq!(region.covered(&name), None, "no checkpoint has it");
-    write(&mut of_region, &mut region);
+    of_region.write(&mut region);
     sensor.covered(&region.covered(&name).unwrap());
     assert!(sensor.is_empty() && sensor.octets() == 0 && !sensor.keeps(heads[0].position));
     assert_eq!(sensor.removable_before(), sensor.safe_cut(), "the last cut stays");
@@ -125,7 +144,7 @@ fn a_sum_goes_from_a_sensor_by_one_aggregator_to_another_one() {
         "a pane goes in two parts"
     );
     assert_eq!(central.results().count(), 0);
-    write(&mut of_central, &mut central);
+    of_central.write(&mut central);
     let given = central.results().next().unwrap();
     assert_eq!(
         (given.pane, given.revision, given.records, &*given.state),
@@ -158,7 +177,7 @@ fn a_query_for_some_counts_on_whoever_has_some_of_them_behind_him() {
     let of_pops = HalfId(2);
     let sensors = Some([SensorName::new("pop-*")].into());
     central.add_half(of_pops, HalfSpec { fingerprint: Fingerprint(4), width_ns: 10, sensors });
-    let mut store = Some(central.first_checkpoint().octets);
+    let mut store = Store::new(central.first_checkpoint());
     // Three come: two regions, of which one has a sensor that is asked, and a sensor that is not.
     for (name, leaves) in [(&regional, Some(vec![&lab, &pop])), (&other, Some(vec![&lab])), (&lab, None)] {
         let hello = Hello {
@@ -178,7 +197,7 @@ fn a_query_for_some_counts_on_whoever_has_some_of_them_behind_him() {
     let mut receive = |name: &SensorName| central.receive(name, Incarnation(7), (&head, &payload), at(20));
     assert!(matches!(receive(&lab), Verdict::Refused(Refusal::NotAsked { .. })));
     assert_eq!(receive(&regional), Verdict::Taken, "whose sensors are asked, it knows");
-    write(&mut store, &mut central);
+    store.write(&mut central);
     let given = central.results().next().unwrap();
     assert_eq!(given.half, of_pops);
     assert!(given.absent.is_empty(), "nobody else is asked: {:?}", given.absent);
@@ -189,23 +208,29 @@ fn a_process_that_takes_over_goes_on_with_what_the_one_before_wrote() {
     let name = SensorName::new("pop-1");
     let mut sensor = Outgoing::new(Lineage(3), Incarnation(7), OutgoingLimits::default());
     let mut first = aggregator(Role::Final);
-    let mut store = Some(first.first_checkpoint().octets);
+    let mut store = Store::new(first.first_checkpoint());
     let heads = sensor.cut(vec![NewPart { part: part(5), octets: 8 }]);
     sensor.safe(heads[0].position);
     send(&mut sensor, &name, &mut first, |_| 5_u64.to_le_bytes().to_vec());
-    write(&mut store, &mut first);
+    store.write(&mut first);
 
-    let found = store.unwrap();
-    let stamp = Stamp::claim(Some(Checkpoint::stamp_of(&found).unwrap()));
-    let claimed = Checkpoint::claimed(&found, stamp).unwrap();
+    let found = Manifest::stamp_of(&store.manifest).unwrap();
+    let stamp = Stamp::claim(Some(found));
+    let claimed = Manifest::claimed(&store.manifest, stamp).unwrap();
+    assert!(claimed.follows(Some(found)) && !claimed.follows(Some(Stamp { sequence: 9, ..found })));
     let options = AggregatorOptions {
         role: Role::Final,
         limits: AggregatorLimits::default(),
         patience: Patience::default(),
     };
-    let second = Aggregator::restore(Sums, options, &claimed.octets, at(30)).unwrap();
+    let get = |bundle| store.bundles.get(&bundle).cloned().ok_or_else(|| "it is gone".to_owned());
+    let lost = |_| Err("it is gone".to_owned());
+    let gone = Aggregator::restore(Sums, options.clone(), &claimed.octets, lost, at(30)).unwrap_err();
+    assert_eq!(gone, RestoreError::Missing("it is gone".to_owned()));
+    let second = Aggregator::restore(Sums, options, &claimed.octets, get, at(30)).unwrap();
     assert!(second.covered(&name).unwrap().contains(heads[0].position));
-    assert!(!first.checkpoint(at(30)).stamp.follows(Some(stamp)), "the one before writes nothing any more");
+    let late = first.checkpoint(at(30)).manifest;
+    assert!(!late.follows(Some(stamp)), "the one before writes nothing any more");
 
     let written = heads.into_iter().map(|head| (head, 8));
     let life = Incarnation::after(sensor.incarnation(), 0);

@@ -36,8 +36,8 @@ impl Merge for Sums {
         Ok(())
     }
 
-    fn encode(&self, _: HalfId, state: &u64) -> Vec<u8> {
-        state.to_le_bytes().to_vec()
+    fn encode(&self, _: HalfId, state: &u64) -> Arc<[u8]> {
+        Arc::from(state.to_le_bytes())
     }
 }
 

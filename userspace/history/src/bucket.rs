@@ -102,7 +102,9 @@ impl Bucket {
             self.ask(ends, |store| async move { store.list(Some(&prefix)).try_collect().await })?;
         let file = |object: ObjectMeta| {
             let path = PathBuf::from(object.location.as_ref());
-            Some((HourFile::of(&path).filter(|file| file.query == query)?, object.size))
+            let file = HourFile::of(&path).filter(|file| file.query == query)?;
+            // One that lies deeper, such as somebody's copy, is none of ours.
+            (self.key(&file) == object.location).then_some((file, object.size))
         };
         Ok(found.into_iter().filter_map(file).collect())
     }
@@ -128,7 +130,14 @@ impl Bucket {
         ends: &AtomicBool,
     ) -> Outcome<Vec<Bytes>> {
         let key = self.key(file);
-        self.ask(ends, |store| async move { store.get_ranges(&key, &ranges).await })
+        let asked = key.clone();
+        let wanted: Vec<u64> = ranges.iter().map(|range| range.end.saturating_sub(range.start)).collect();
+        let found = self.ask(ends, |store| async move { store.get_ranges(&asked, &ranges).await })?;
+        if found.iter().map(|octets| octets.len() as u64).eq(wanted) {
+            Ok(found)
+        } else {
+            Err(format!("{} gives less of {key} than was asked for", self.options.url()))
+        }
     }
 
     /// Removes files, those among them that are there.

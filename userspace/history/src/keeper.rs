@@ -109,7 +109,7 @@ impl Order {
         if !is_over(hour, now) {
             return Ok(());
         }
-        if let Some(width) = rolls_to(hour, &self.shared.options.rollup, now)
+        if let Some(width) = rolls_to(hour, &self.shared.options, now)
             // Those of a wide window are rolled up with the first of them.
             && before.is_none_or(|before| before < hour.block(width).start)
             && let Some(gone) = self.roll_up((query, hour), width, now, ends)?
@@ -210,7 +210,7 @@ impl Order {
             if has_bucket && !is_safe {
                 self.lose(&query, hour)?;
             }
-            self.remove(&query, hour, now)?;
+            self.remove((&query, hour), is_safe, now)?;
             self.purge(now, 0);
         }
         Ok(())
@@ -239,17 +239,9 @@ impl Order {
 
     /// Lets an hour go that is too old; where there is a bucket, when it lies there, or is too old for that, too.
     fn leave(&mut self, query: &str, hour: Hour, now: EventTime) -> io::Result<()> {
-        let parts = self.shared.store.parts(query, hour)?;
-        let stays = self
-            .shared
-            .bucket
-            .as_ref()
-            .is_some_and(|bucket| !is_too_old(hour, bucket.options.keep, now) && !self.is_safe(&parts));
-        if stays {
-            self.shared.moved().want(query, hour);
-            return Ok(());
-        }
-        self.remove(query, hour, now)
+        let bucket = self.shared.bucket.as_ref();
+        let has_to_be_safe = bucket.is_some_and(|bucket| !is_too_old(hour, bucket.options.keep, now));
+        self.remove((query, hour), has_to_be_safe, now)
     }
 
     /// Counts what the disk has no room for and the bucket does not have, and tells it.
@@ -261,7 +253,6 @@ impl Order {
                 continue;
             }
             results += results_of(&self.shared, &part);
-            store.remove_tail(&part)?;
         }
         *self.shared.moved().lost.entry(query.to_owned()).or_default() += results;
         let what = format!(
@@ -271,18 +262,34 @@ impl Order {
         Ok(())
     }
 
-    fn remove(&mut self, query: &str, hour: Hour, now: EventTime) -> io::Result<()> {
+    /// Removes an hour; one that has to be safe stays as long as some of it lies nowhere else, as what has come by now.
+    fn remove(
+        &mut self,
+        (query, hour): (&str, Hour),
+        has_to_be_safe: bool,
+        now: EventTime,
+    ) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let _order = shared.order();
-        let parts = shared.store.parts(query, hour)?;
         // No file comes meanwhile.
         let turn = shared.waiting();
+        let parts = shared.store.parts(query, hour)?;
+        if has_to_be_safe && !self.is_safe(&parts) {
+            shared.moved().want(query, hour);
+            return Ok(());
+        }
         let gone = shared.store.remove_hour(query, hour)?;
         drop(turn);
         self.gone.extend(gone.into_iter().map(|path| (now, path)));
         self.revised.remove(&(query.to_owned(), hour));
         let mut moved = shared.moved();
-        parts.iter().for_each(|part| moved.forget(part));
+        for part in &parts {
+            if shared.bucket.is_some() && !moved.has(part) {
+                // It would stand for what is nowhere.
+                shared.store.remove_tail(part)?;
+            }
+            moved.forget(part);
+        }
         moved.left(query, hour);
         Ok(())
     }

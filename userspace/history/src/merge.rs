@@ -117,7 +117,8 @@ fn take_place(
     }
     store.note_replaced(&path, &others)?;
     if let Err(error) = store.exchange(query, hour) {
-        store.forget_replaced()?;
+        // They may have changed places all the same.
+        store.finish_replacing()?;
         return Err(error);
     }
     let mut gone = store.put_others_away(&others)?;

@@ -29,6 +29,8 @@ use tapline_sources::Clock;
 const LOOK_EVERY_NS: i64 = 3600 * 1_000_000_000;
 /// How long what is too old stays in a bucket, for whoever has begun to read it.
 const GONE_FOR_NS: i64 = 10 * 60 * 1_000_000_000;
+/// Octets of a tail that is learned of: far more than any file of ours has.
+const TAIL_OCTETS_MAX: u64 = 64 << 20;
 
 /// Starts the thread that moves files.
 pub(crate) fn start(
@@ -58,16 +60,19 @@ impl Moving {
 
     /// Does what is due, as long as it does not end.
     pub(crate) fn turn(&mut self, now: EventTime, ends: &AtomicBool) {
-        let outcome = self.look(now, ends);
-        let outcome = outcome.and_then(|()| self.put_all(now, ends)).and_then(|()| self.forget(now, ends));
+        // What cannot be listed or read there keeps nothing here: each file is compared when it is put.
+        let looked = self.look(now, ends);
+        let put = self.put_all(now, ends).and_then(|()| self.forget(now, ends));
         if !ends.load(Ordering::Acquire) {
-            self.shared.moved().trouble = outcome.err();
+            self.shared.moved().trouble = looked.and(put).err();
         }
     }
 
     /// Compares what the bucket has with what is known of it, when that was long ago.
     fn look(&mut self, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
-        if self.looked.is_some_and(|looked| now.0.saturating_sub(looked.0) < LOOK_EVERY_NS) {
+        // A clock that was ahead and is set back is none that says when that was.
+        let is_recent = |looked: EventTime| (0..LOOK_EVERY_NS).contains(&now.0.saturating_sub(looked.0));
+        if self.looked.is_some_and(is_recent) {
             return Ok(());
         }
         let mut queries: BTreeSet<String> = self.bucket.queries(ends)?.into_iter().collect();
@@ -149,7 +154,9 @@ impl Moving {
             let read = self.bucket.read(file, vec![start..octets], ends)?;
             Ok(read.first().map(|octets| octets.to_vec()).unwrap_or_default())
         };
-        let Some(start) = tail_octets(&read(end)?).and_then(|length| octets.checked_sub(length)) else {
+        // Anybody who may write there can say how long one is.
+        let length = tail_octets(&read(end)?).filter(|length| *length <= TAIL_OCTETS_MAX);
+        let Some(start) = length.and_then(|length| octets.checked_sub(length)) else {
             return Ok(None);
         };
         read(start).map(Some)
@@ -228,7 +235,11 @@ impl Moving {
         };
         let tail = store.tail(part).map_err(|error| self.said(&error))?;
         if self.bucket.put(&file, (part.octets, content), tail, ends)? {
-            self.shared.moved().note(part);
+            // No file leaves the folder meanwhile; of one that has, another one may get the name.
+            let _order = self.shared.order();
+            if part.path.exists() {
+                self.shared.moved().note(part);
+            }
             return Ok(());
         }
         let what = format!("another file than this node's lies at {}", self.bucket.key(&file));
@@ -245,9 +256,10 @@ impl Moving {
         let _order = self.shared.order();
         let _turn = self.shared.waiting();
         let path = store.next_path(query, part.hour, part.columns)?;
-        fs::rename(&part.path, path)?;
+        // First: left behind, it would be taken for that of the file which has the name there.
+        store.remove_tail(part)?;
         store.remove_sums(&part.path)?;
-        store.remove_tail(part)
+        fs::rename(&part.path, path)
     }
 
     /// Lets go of what is older than it is kept there.
@@ -267,6 +279,9 @@ impl Moving {
             }
         }
         old.into_iter().for_each(|file| self.forget_one(now, file));
+        // What is not too old any more, since the clock was set back, is learned of again.
+        let keep = self.bucket.options.keep;
+        self.forgotten.retain(|(_, file)| is_too_old(file.hour, keep, now));
         let is_due = |(since, _): &(EventTime, HourFile)| now.0.saturating_sub(since.0) >= GONE_FOR_NS;
         let due: Vec<HourFile> =
             self.forgotten.iter().filter(|one| is_due(one)).map(|(_, file)| file.clone()).collect();

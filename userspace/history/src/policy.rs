@@ -1,6 +1,6 @@
 //! What is merged and what goes: decided over names, ages and sizes, by functions of them alone.
 
-use crate::options::RollUp;
+use crate::options::{HistoryOptions, RollUp};
 use crate::place::Hour;
 use crate::store::Part;
 use std::collections::BTreeMap;
@@ -43,13 +43,15 @@ const fn is_past(end: EventTime, now: EventTime) -> bool {
 }
 
 /// The width of windows that results of an hour become, in nanoseconds: the widest one of those that they are old enough
-/// for, with all hours of the window.
-pub(crate) fn rolls_to(hour: Hour, rollup: &[RollUp], now: EventTime) -> Option<i64> {
+/// for, with all hours of the window, and whose first hour, where they will lie, has not to go yet.
+pub(crate) fn rolls_to(hour: Hour, options: &HistoryOptions, now: EventTime) -> Option<i64> {
     let is_due = |one: &&RollUp| {
-        let end = hour.block(nanoseconds(one.window)).end.start();
-        end.0 < now.0.saturating_sub(nanoseconds(one.after)) && is_past(end, now)
+        let block = hour.block(nanoseconds(one.window));
+        let end = block.end.start();
+        let is_old = end.0 < now.0.saturating_sub(nanoseconds(one.after)) && is_past(end, now);
+        is_old && !is_too_old(block.start, options.keep, now)
     };
-    rollup.iter().filter(is_due).map(|one| nanoseconds(one.window)).max()
+    options.rollup.iter().filter(is_due).map(|one| nanoseconds(one.window)).max()
 }
 
 /// A time in the unit of windows.
@@ -92,7 +94,8 @@ pub(crate) fn too_many(mut hours: Vec<HourSize>, octets_max: u64, now: EventTime
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
+    use crate::options::RollUp;
+    use std::path::{Path, PathBuf};
 
     const MINUTE_NS: i64 = 60 * 1_000_000_000;
 
@@ -130,16 +133,30 @@ mod tests {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         let rollup = [(60, 5), (240, 60), (120, 15)];
         let rollup = rollup.map(|(after, window)| RollUp { after: minutes(after), window: minutes(window) });
+        let options = |rollup: &[RollUp], keep: Option<u64>| HistoryOptions {
+            rollup: rollup.to_vec(),
+            keep: keep.map(minutes),
+            ..HistoryOptions::new(Path::new(""))
+        };
         let width = |now: i64| {
-            let width = rolls_to(Hour::of(EventTime(0)), &rollup, EventTime(now * MINUTE_NS + 1));
+            let options = options(&rollup, None);
+            let width = rolls_to(Hour::of(EventTime(0)), &options, EventTime(now * MINUTE_NS + 1));
             width.map(|width| width / MINUTE_NS)
         };
         assert_eq!([119, 120, 180, 299, 300].map(width), [None, Some(5), Some(15), Some(15), Some(60)]);
         let day = [RollUp { after: minutes(60), window: minutes(24 * 60) }];
-        let by_day = |now: i64| rolls_to(Hour::of(EventTime(0)), &day, EventTime(now * MINUTE_NS + 1));
-        assert_eq!([by_day(25 * 60 - 1), by_day(25 * 60)], [None, Some(24 * 60 * MINUTE_NS)]);
+        let by_day = |hour: i64, now: i64, keep: Option<u64>| {
+            let hour = Hour::of(EventTime(hour * 60 * MINUTE_NS));
+            rolls_to(hour, &options(&day, keep), EventTime(now * MINUTE_NS + 1))
+        };
+        let whole = Some(24 * 60 * MINUTE_NS);
+        assert_eq!([by_day(0, 25 * 60 - 1, None), by_day(0, 25 * 60, None)], [None, whole]);
+        // It would go with its first hour at once.
+        let kept = [12 * 60, 30 * 60].map(|keep| by_day(20, 25 * 60, Some(keep)));
+        assert_eq!(kept, [None, whole]);
         let soon = [RollUp { after: Duration::from_secs(1), window: minutes(5) }];
-        assert_eq!(rolls_to(Hour::of(EventTime(0)), &soon, EventTime(64 * MINUTE_NS)), None, "more may come");
+        let soon = rolls_to(Hour::of(EventTime(0)), &options(&soon, None), EventTime(64 * MINUTE_NS));
+        assert_eq!(soon, None, "more may come");
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 impl Store {
     /// Writes down that a file takes the place of these, which are of other hours.
     pub(crate) fn note_replaced(&self, new: &Path, old: &[&Part]) -> io::Result<()> {
+        // There is room for one: what an error left of another one is done first.
+        self.finish_replacing()?;
         let paths = [new].into_iter().chain(old.iter().map(|part| part.path.as_path()));
         let names = paths.map(|path| path.strip_prefix(self.root()).unwrap_or(path).to_string_lossy());
         let text: String = names.map(|name| format!("{name}\n")).collect();
@@ -18,7 +20,7 @@ impl Store {
     }
 
     /// Lets what was written down be done.
-    pub(crate) fn forget_replaced(&self) -> io::Result<()> {
+    fn forget_replaced(&self) -> io::Result<()> {
         match fs::remove_file(self.replaced_path()) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -80,5 +82,37 @@ impl Store {
 
     fn replaced_path(&self) -> PathBuf {
         self.root().join(".replaced")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::Hour;
+    use tapline_record::EventTime;
+
+    #[test]
+    fn what_an_error_left_half_done_is_done_before_another_one_is_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let file = |hour: &str| {
+            let path = folder.path().join("query=a").join(hour).join("00000001-00000000.parquet");
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "rows").unwrap();
+            path
+        };
+        let part = |path: &Path| {
+            let (path, hour) = (path.to_owned(), Hour::of(EventTime(0)));
+            Part { path, hour, number: 1, columns: 0, octets: 4 }
+        };
+        let [new, old, other] = ["hour=1970-01-01T00", "hour=1970-01-01T01", "hour=1970-01-02T01"].map(file);
+        store.note_replaced(&new, &[&part(&old)]).unwrap();
+        // It went no further.
+        let never_there = folder.path().join("query=a/hour=1970-01-02T00/00000001-00000000.parquet");
+        store.note_replaced(&never_there, &[&part(&other)]).unwrap();
+        assert!(new.exists() && !old.exists());
+        store.finish_replacing().unwrap();
+        assert!(other.exists(), "nothing is in its place");
+        assert!(!store.replaced_path().exists());
     }
 }

@@ -1,11 +1,11 @@
 //! Which windows an earlier run stored, so that what comes again after a crash is in files once.
 //!
-//! An aggregator gives again what no checkpoint of it says to be stored. What is in files of an hour when the first
-//! result of that hour comes, was stored before; rows of windows that were revised are told apart by nothing, and are not
-//! among it.
+//! An aggregator gives again what no checkpoint of it says to be stored. What is in files of an hour, here or in a bucket,
+//! when the first result of that hour comes, was stored before; rows of windows that were revised are told apart by
+//! nothing, and are not among it.
 
 use crate::place::Hour;
-use crate::shared::Shared;
+use crate::shared::{Shared, reader};
 use crate::store::Part;
 use datafusion::arrow::array::AsArray as _;
 use datafusion::arrow::compute::cast;
@@ -44,12 +44,16 @@ impl Stored {
 
 /// What is in the files of an hour.
 fn read(shared: &Shared, query: &str, hour: Hour, unread: &mut Vec<String>) -> Windows {
-    let parts = shared.store.parts(query, hour).unwrap_or_else(|error| {
+    let parts = shared.store.all_parts(query, hour).unwrap_or_else(|error| {
         unread.push(error.to_string());
         vec![]
     });
     let mut windows = Windows::new();
     for part in parts {
+        // A bucket that is away is asked once: whoever stores results waits for it.
+        if !unread.is_empty() && !part.path.exists() {
+            continue;
+        }
         match of_part(shared, &part) {
             Ok(more) => windows.extend(more),
             Err(error) => unread.push(error.to_string()),
@@ -65,7 +69,8 @@ pub(crate) fn results_of(shared: &Shared, part: &Part) -> u64 {
 }
 
 fn of_part(shared: &Shared, part: &Part) -> Result<Windows> {
-    let reader = shared.reader(part)?;
+    let content = shared.content(part)?;
+    let reader = reader(content.clone(), part)?;
     let fields = reader.schema().fields().iter().enumerate();
     let wanted = fields.filter(|(_, field)| [WINDOW_START, STATUS].contains(&field.name().as_str()));
     let wanted: Vec<usize> = wanted.map(|(column, _)| column).collect();
@@ -75,6 +80,8 @@ fn of_part(shared: &Shared, part: &Part) -> Result<Windows> {
         return Ok(windows);
     }
     let projection = ProjectionMask::roots(reader.parquet_schema(), wanted);
+    let groups: Vec<usize> = (0..reader.metadata().num_row_groups()).collect();
+    content.expect(reader.metadata(), &groups, |column| projection.leaf_included(column));
     let said = |error: parquet::errors::ParquetError| DataFusionError::Execution(error.to_string());
     for batch in reader.with_projection(projection).build().map_err(said)? {
         let batch = batch?;

@@ -40,5 +40,5 @@ pub use sender::{Sender, flow_of};
 pub use stamp::arrival_ns;
 pub(crate) use stamp::stamp;
 pub use table::{Drained, FlowTable};
-pub use tapline_ebpf_common::{Counters, FlowKey, PaneGrid, Shape, Verdict};
+pub use tapline_ebpf_common::{CARD_AWAY_NS_MAX, Counters, FlowKey, PaneGrid, Shape, Verdict};
 pub use trial::{Part, Trial};

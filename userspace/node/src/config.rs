@@ -463,16 +463,49 @@ mod tests {
         }
     }
 
+    /// That each text is refused, in one line that begins so.
+    fn check_refused(cases: &[(&str, &str)]) {
+        for (text, expected) in cases {
+            let said = ConfigFile::parse(text).unwrap_err();
+            assert!(said.starts_with(expected) && !said.contains('\n'), "{text}: {said}");
+        }
+    }
+
     #[test]
     fn what_is_mistyped_is_named_with_its_place() {
-        let cases = [
+        check_refused(&[
             ("[nod]\n", "line 1, column 2: there is no key `nod`; did you mean `node`?"),
             ("[node]\nstat = 1", "line 2, column 1: there is no key `stat`; did you mean `state`?"),
+            ("[limits]\nworkers = \"x\"", "line 2, column 11: invalid type: string \"x\", expected u16"),
+            ("[[lookup]]\nname = \"a\"", "[[lookup]] 1: it needs a name and a file"),
+            (
+                "[[lookup]]\nname = \"a\"\nfile = \"a.txt\"",
+                "[[lookup]] 1: a.txt ends with none of .csv, .parquet and .mmdb",
+            ),
+            ("[[lookup]]\nnam = \"a\"", "line 2, column 1: there is no key `nam`; did you mean `name`?"),
+            ("[node]\ntls_key = \"a\"", "[node] tls_certificate and tls_key belong together; give both"),
+            ("[node]\nname = \"pop *\"", "[node] name = \"pop *\": a name is 1 to 64 letters, digits"),
+            ("[node]\ntags = { a = 1 }", "line 2, column "),
+            ("[[token]]\nname = \"a\"", "[[token]] 1: it needs a name and what it allows"),
+            (
+                "[[token]]\nname = \"a\"\nmay = \"read\"",
+                "[[token]] 1: it is in a file or known by its digest",
+            ),
+            (
+                "[[token]]\nmay = \"write\"",
+                "line 2, column 7: unknown variant `write`, expected `read` or `change`",
+            ),
+            ("[node\n", "line 1, column 6: "),
+        ]);
+    }
+
+    #[test]
+    fn what_is_mistyped_of_a_source_is_named_with_its_place() {
+        check_refused(&[
             (
                 "[[source]]\nhost = true",
                 "line 2, column 1: there is no key `host`; here may be name, interface",
             ),
-            ("[limits]\nworkers = \"x\"", "line 2, column 11: invalid type: string \"x\", expected u16"),
             (
                 "[[source]]\nlisten = \"0.0.0.0:2055\"",
                 "line 2, column 10: write udp://HOST:PORT or tcp://HOST:PORT",
@@ -520,29 +553,6 @@ mod tests {
                 "[[source]] 1: filter is for interfaces and captures; leave it out",
             ),
             ("[[source]]\ninterface = \"a\"\nallow = [\"prot:1\"]", "line 3, column "),
-            ("[[lookup]]\nname = \"a\"", "[[lookup]] 1: it needs a name and a file"),
-            (
-                "[[lookup]]\nname = \"a\"\nfile = \"a.txt\"",
-                "[[lookup]] 1: a.txt ends with none of .csv, .parquet and .mmdb",
-            ),
-            ("[[lookup]]\nnam = \"a\"", "line 2, column 1: there is no key `nam`; did you mean `name`?"),
-            ("[node]\ntls_key = \"a\"", "[node] tls_certificate and tls_key belong together; give both"),
-            ("[node]\nname = \"pop *\"", "[node] name = \"pop *\": a name is 1 to 64 letters, digits"),
-            ("[node]\ntags = { a = 1 }", "line 2, column "),
-            ("[[token]]\nname = \"a\"", "[[token]] 1: it needs a name and what it allows"),
-            (
-                "[[token]]\nname = \"a\"\nmay = \"read\"",
-                "[[token]] 1: it is in a file or known by its digest",
-            ),
-            (
-                "[[token]]\nmay = \"write\"",
-                "line 2, column 7: unknown variant `write`, expected `read` or `change`",
-            ),
-            ("[node\n", "line 1, column 6: "),
-        ];
-        for (text, expected) in cases {
-            let said = ConfigFile::parse(text).unwrap_err();
-            assert!(said.starts_with(expected) && !said.contains('\n'), "{text}: {said}");
-        }
+        ]);
     }
 }

@@ -98,8 +98,8 @@ fn why_no_table(plan: &QueryPlan) -> Option<String> {
 
 /// The queries of which the kernel is told what they need, where a program of XDP counts or redirects.
 fn told_to_kernel(plan: &QueryPlan, queries: Vec<ContinuousQuery>) -> Vec<ContinuousQuery> {
-    let is_mirror = plan.input.is_mirror();
-    queries.into_iter().map(|query| query.told_to_kernel(is_mirror, true)).collect()
+    let (is_mirror, has_received) = (plan.input.is_mirror(), plan.input.directions().has_received());
+    queries.into_iter().map(|query| query.told_to_kernel(is_mirror, has_received)).collect()
 }
 
 /// The queries over the flow cache where they can be, if several can: what one query saves by it, the thread that reads
@@ -273,7 +273,9 @@ fn open_interface(
     let places = tags::left_out_of(&rules, queries, filter.as_deref(), is_read_by_xdp);
     let card = kernel.as_ref().map(KernelInput::card);
     let card = card.or_else(|| frames.as_ref().map(|frames| &frames.description().card));
-    warn_of_hidden_tags(name, places.filter(|_| card.is_none_or(|card| !card.tags)));
+    // The program that counts what is sent finds the tags beside the packets.
+    let are_hidden = |_: &String| live.directions.has_received() && card.is_none_or(|card| !card.tags);
+    warn_of_hidden_tags(name, places.filter(are_hidden));
     let program = kernel.as_ref().map(KernelInput::prefilter);
     if let Some(prefilter) = program.or_else(|| frames.as_ref()?.prefilter()) {
         live.rules.follow(prefilter, plan.quiet);

@@ -276,7 +276,7 @@ fn warn_of_tags(plan: &InterfacePlan) {
     // A program of XDP counts, unless the filter looks at each frame, or hands over what it reads of a mirror port.
     let is_by_xdp = plan.is_mirror || filter.is_some_and(|filter| filter.not_of_flows().is_none());
     let link = link::find(&plan.interface).ok().flatten();
-    let are_told = link.is_some_and(|link| link::tells_tags(&link));
+    let are_told = !plan.directions.has_received() || link.is_some_and(|link| link::tells_tags(&link));
     let places = tags::left_out_of(&rules, &[], filter, is_by_xdp);
     warn_of_hidden_tags(&plan.interface, places.filter(|_| !are_told));
 }

@@ -23,6 +23,8 @@ pub(crate) enum FrameInput {
 /// Frames of an interface.
 pub(crate) struct InterfaceFrames {
     source: Box<dyn FrameSource>,
+    /// Frames that were read.
+    read: u64,
     /// What was read and lost until the last look.
     counters: LiveCounters,
     looked: Instant,
@@ -36,7 +38,15 @@ impl InterfaceFrames {
     /// Those of a source, of whose program another one tells if it is beside a table.
     pub(crate) fn new(source: Box<dyn FrameSource>, is_beside_table: bool) -> Self {
         let drawback = source.description().card.drawback.clone().filter(|_| !is_beside_table);
-        Self { source, counters: LiveCounters::default(), looked: Instant::now(), missing: 0, drawback }
+        let (counters, looked) = (LiveCounters::default(), Instant::now());
+        Self { source, read: 0, counters, looked, missing: 0, drawback }
+    }
+
+    /// Lends up to so many frames; gives how many.
+    fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> Result<usize, String> {
+        let frames = self.source.read(frames_max, visit).map_err(|error| error.to_string())?;
+        self.read += frames as u64;
+        Ok(frames)
     }
 
     /// Asks what was lost, now and then, or at once.
@@ -85,9 +95,7 @@ impl FrameInput {
     ) -> Result<usize, String> {
         match self {
             Self::Files(files) => Ok(files.read(frames_max, visit)),
-            Self::Interface(interface) => {
-                interface.source.read(frames_max, visit).map_err(|error| error.to_string())
-            }
+            Self::Interface(interface) => interface.read(frames_max, visit),
             Self::Folder(folder) => Ok(folder.read(frames_max, visit)),
         }
     }
@@ -123,9 +131,10 @@ impl FrameInput {
         let (frames, undecodable, lost, left_out) = match self {
             Self::Files(files) => (files.counters().frames, files.counters().undecodable, 0, 0),
             Self::Folder(folder) => (folder.counters().frames, folder.counters().undecodable, 0, 0),
-            Self::Interface(interface) => {
-                let LiveCounters { frames, drops, filtered, unwanted, .. } = interface.counters;
-                (frames, 0, drops.sum(), filtered + unwanted)
+            Self::Interface(InterfaceFrames { read, counters, .. }) => {
+                let LiveCounters { frames, drops, filtered, unwanted, .. } = counters;
+                // Since the last look, more may have been read, of which some is filtered or dropped already.
+                (*frames.max(read), 0, drops.sum(), filtered + unwanted)
             }
         };
         let filtered = filtered.min(frames);
@@ -184,5 +193,70 @@ impl FrameInput {
         let Self::Interface(InterfaceFrames { source, counters, .. }) = self else { return None };
         let description = source.description().clone();
         Some(InterfaceReport { description, counters: *counters, filter: filter.cloned(), failure })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use tapline_decode::LinkType;
+    use tapline_interface::kernel::CardUse;
+    use tapline_interface::live::{Description, LiveMode};
+    use tapline_record::EventTime;
+
+    /// Lends as many frames as it is asked for.
+    struct Endless {
+        description: Description,
+        counters: LiveCounters,
+    }
+
+    impl FrameSource for Endless {
+        fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
+            let frame = Frame {
+                ts: EventTime(0),
+                link: LinkType::Ethernet,
+                direction: None,
+                interface: None,
+                original_octets: 0,
+                bytes: &[],
+            };
+            (0..frames_max).for_each(|_| visit(&frame));
+            self.counters.frames += frames_max as u64;
+            Ok(frames_max)
+        }
+
+        fn counters(&mut self) -> io::Result<LiveCounters> {
+            Ok(self.counters)
+        }
+
+        fn description(&self) -> &Description {
+            &self.description
+        }
+    }
+
+    #[test]
+    fn frames_that_were_read_since_the_last_look_have_their_fates() {
+        let description = Description {
+            interface: "eth0".to_owned(),
+            mode: LiveMode::Packet,
+            queues: 1,
+            card: CardUse::default(),
+            reasons: vec![],
+        };
+        let source = Endless { description, counters: LiveCounters::default() };
+        let mut input = FrameInput::Interface(InterfaceFrames::new(Box::new(source), false));
+        let fates = |input: &FrameInput, filtered, dropped| {
+            let SourceLedger { offered, delivered, filtered, dropped, .. } = input.fates(filtered, dropped);
+            [offered, delivered, filtered, dropped]
+        };
+        input.read(10, &mut |_| ()).unwrap();
+        input.look(true).unwrap();
+        assert_eq!(fates(&input, 4, 1), [10, 5, 4, 1]);
+        // What was delivered never becomes less.
+        input.read(10, &mut |_| ()).unwrap();
+        assert_eq!(fates(&input, 9, 2), [20, 9, 9, 2]);
+        input.look(true).unwrap();
+        assert_eq!(fates(&input, 9, 2), [20, 9, 9, 2]);
     }
 }

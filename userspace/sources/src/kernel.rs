@@ -37,7 +37,7 @@ use tapline_decode::export::ExporterIdentity;
 use tapline_filter::Predicate;
 use tapline_interface::Directions;
 use tapline_interface::kernel::{
-    AttachMode, CardUse, Clock, FrameReader, KernelCapture, KernelError, KernelOptions, Rule,
+    AttachMode, CardUse, Clock, FilterState, FrameReader, KernelCapture, KernelError, KernelOptions, Rule,
     SharedPreFilter, Verdict, monotonic_ns,
 };
 use tapline_interface::link::{self, Carries};
@@ -186,6 +186,8 @@ pub struct KernelSource {
     appended: usize,
     /// Frames before this are in rows; and in batches that were taken.
     until: EventTime,
+    /// No frame that was taken out of the table is later.
+    latest: EventTime,
     watermarks: Watermarks,
     has_ended: bool,
     at_end: Option<AtEnd>,
@@ -218,6 +220,7 @@ impl KernelSource {
             intake,
             appended: 0,
             until: EventTime::MIN,
+            latest: EventTime::MIN,
             watermarks: Watermarks::BEGINNING,
             has_ended: false,
             at_end: None,
@@ -262,7 +265,8 @@ impl KernelSource {
         heaviest_first(&mut intake.rows[known..]);
         let drained = drained?;
         self.entries += drained.entries + drained.ring_entries;
-        self.until = time_of(before.utc_ns(drained.until_ns));
+        [self.until, self.latest] =
+            [drained.until_ns, drained.latest_ns].map(|time_ns| time_of(before.utc_ns(time_ns)));
         self.intake.advance(self.until);
         self.drained = Instant::now();
         Ok(())
@@ -449,7 +453,7 @@ impl Source for KernelSource {
     }
 
     fn latest(&self) -> EventTime {
-        self.until
+        self.latest
     }
 
     fn counts_packets(&self, stream: StreamId) -> bool {
@@ -463,7 +467,8 @@ impl Source for KernelSource {
     }
 
     fn notice(&mut self) -> Option<Notice> {
-        self.drawback.take().map(Notice::Card).or_else(|| self.filter.notice())
+        let has_received = self.input.directions.has_received();
+        self.drawback.take().map(Notice::Card).or_else(|| self.filter.notice().filter(|_| has_received))
     }
 
     fn note_dropped(&mut self, _: StreamId, _: u64) {}
@@ -543,7 +548,8 @@ impl Source for KernelSource {
             joined: self.intake.joined,
             entries: self.entries,
             flows: self.intake.flows.as_ref().map(TableFlows::counters),
-            filter: self.filter.state().clone(),
+            // What is sent passes no filter in the kernel.
+            filter: self.input.mode.map_or(FilterState::Open, |_| self.filter.state().clone()),
             failure: self.failure(),
         });
     }

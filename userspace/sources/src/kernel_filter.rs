@@ -15,12 +15,12 @@ use crate::notice::Notice;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use tapline_filter::Predicate;
-use tapline_interface::kernel::{FilterState, FrameReader, SharedFilter, monotonic_ns};
+use tapline_interface::kernel::{CARD_AWAY_NS_MAX, FilterState, FrameReader, SharedFilter, monotonic_ns};
 use tapline_record::EventTime;
 use wanted::{Course, Wanted};
 
-/// So far the clock of frames may be off from ours, in nanoseconds.
-const CLOCKS_DIFFER_NS: i64 = 1_000_000;
+/// So far the time of a frame, which may be that of a card, may be off from our clock, in nanoseconds.
+const CLOCKS_DIFFER_NS: i64 = CARD_AWAY_NS_MAX.cast_signed() + 1_000_000;
 /// Within so many nanoseconds programs end that run now, where the kernel does not say when.
 const ENDS_WITHIN_NS: i64 = 1_000_000_000;
 
@@ -251,7 +251,8 @@ impl TableFilter {
 
     /// Counts all that is kept while somebody needs all flows; says whether some were left out before.
     pub(crate) fn need_all(&mut self, needs_all: bool) -> bool {
-        let left_out = matches!(self.state(), FilterState::Placed { .. });
+        // Whom nobody wants needs no filter to be left out.
+        let left_out = !self.wanted.predicate().is_always();
         self.want(|wanted| wanted.needs_all = needs_all);
         left_out
     }

@@ -158,7 +158,7 @@ fn verdict(wanted: &Wanted) -> u32 {
 
 #[inline(always)]
 fn redirect(context: &XdpContext, state: &mut CpuState, at: PaneTime, told: Told) -> u32 {
-    let ts_ns = state.pane.start_ns + u64::from(at.us) * 1000;
+    let ts_ns = state.pane.start_ns.wrapping_add(u64::from(at.us) * 1000);
     let is_stamped = stamp::write(context, ts_ns, told).is_some();
     match maps::redirect(context.rx_queue_index(), XDP_DROP) {
         Ok(action) if is_stamped => {

@@ -3,12 +3,12 @@
 use crate::answer::Answer;
 use crate::sensor::Sensor;
 use crate::traffic::SECOND_NS;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use tapline_aggregate::{Merging, PartMaker, Results, half_id, half_specs};
 use tapline_delivery::{
-    Aggregator, AggregatorLimits, AggregatorOptions, Checkpoint, Given, Head, Incarnation, Kind, Lineage,
+    Aggregator, AggregatorLimits, AggregatorOptions, Given, Head, Incarnation, Kind, Lineage, Manifest,
     Moment, NewPart, Outgoing, OutgoingLimits, Patience, Role, SensorName, Stamp, Verdict,
 };
 use tapline_engine::{QueryId, QueryLimits};
@@ -49,7 +49,8 @@ pub(crate) struct World {
     merging: Merging,
     aggregator: Aggregator<Merging>,
     results: Results,
-    checkpoint: Vec<u8>,
+    manifest: Vec<u8>,
+    bundles: BTreeMap<Stamp, Vec<u8>>,
     now: Moment,
     pub(crate) answer: Answer,
     /// Cuts of a sensor, at most.
@@ -89,7 +90,7 @@ impl World {
         for (half, spec) in half_specs(QUERY, query, None).unwrap() {
             aggregator.add_half(half, spec);
         }
-        let checkpoint = aggregator.first_checkpoint().octets;
+        let manifest = aggregator.first_checkpoint().octets;
         let outgoing = (0..SENSORS).map(|sensor| {
             let limits = OutgoingLimits { window_records: 1 << 20, ..OutgoingLimits::default() };
             let mut outgoing = Outgoing::new(Lineage(sensor as u64), LIFE, limits);
@@ -104,7 +105,8 @@ impl World {
             merging,
             results: results_of(query, &limits),
             aggregator,
-            checkpoint,
+            manifest,
+            bundles: BTreeMap::new(),
             now,
             answer: Answer::default(),
             cuts_max: 7,
@@ -210,10 +212,11 @@ impl World {
             self.take();
             self.write();
         }
-        let stamp = Stamp::claim(Some(Checkpoint::stamp_of(&self.checkpoint).unwrap()));
-        let claimed = Checkpoint::claimed(&self.checkpoint, stamp).unwrap();
-        let restored = Aggregator::restore(self.merging.clone(), options(), &claimed.octets, self.now);
-        (self.aggregator, self.checkpoint) = (restored.unwrap(), claimed.octets);
+        let stamp = Stamp::claim(Some(Manifest::stamp_of(&self.manifest).unwrap()));
+        let claimed = Manifest::claimed(&self.manifest, stamp).unwrap();
+        let get = |bundle| self.bundles.get(&bundle).cloned().ok_or_else(|| "it is missing".to_owned());
+        let restored = Aggregator::restore(self.merging.clone(), options(), &claimed.octets, get, self.now);
+        (self.aggregator, self.manifest) = (restored.unwrap(), claimed.octets);
         self.results = results_of(&self.query, &self.limits);
         for half in 0..self.query.lowers.len() {
             let kept = self.aggregator.kept(half_id(QUERY, half)).unwrap();
@@ -233,8 +236,12 @@ impl World {
 
     fn write(&mut self) {
         let checkpoint = self.aggregator.checkpoint(self.now);
-        self.checkpoint = checkpoint.octets;
-        self.aggregator.written(checkpoint.stamp);
+        if let Some(bundle) = &checkpoint.bundle {
+            self.bundles.insert(bundle.stamp(), bundle.pieces().collect::<Vec<_>>().concat());
+        }
+        self.bundles.retain(|bundle, _| !checkpoint.leaves(*bundle));
+        self.aggregator.written(checkpoint.manifest.stamp);
+        self.manifest = checkpoint.manifest.octets;
     }
 
     /// Takes what a checkpoint has; says whether there was anything.

@@ -124,6 +124,9 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let mut core = self.core();
         let entry = core.queries.get(query).ok_or_else(|| core.unknown(query))?;
+        if let Some(folder) = &core.folder {
+            folder.check_unedited(&entry.definition)?;
+        }
         let mut alerts = entry.definition.options.alerts.clone();
         change(&mut alerts)?;
         let definition = entry.definition.with_alerts(alerts)?;

@@ -1,7 +1,8 @@
 //! What an aggregator gives: results, or parts of another aggregator's panes.
 
 use super::intake::{PANES_AT_ONCE, forwarded, latest};
-use super::{Aggregator, Forwarding, Given, Merge};
+use super::{Aggregator, Forwarding, Given, Merge, Untaken};
+use crate::blobs::{Blob, BlobId, Blobs};
 use crate::half::{Half, Links, Pane};
 use crate::limits::AggregatorLimits;
 use crate::link::Link;
@@ -17,17 +18,18 @@ type Forwarded = (NewPart, Arc<[u8]>);
 
 /// The results that nobody has taken yet.
 struct Waiting<'a> {
-    results: &'a mut VecDeque<Given>,
+    results: &'a mut VecDeque<Untaken>,
+    blobs: &'a mut Blobs,
     limits: &'a AggregatorLimits,
     /// In how many of them a sensor is alone.
     alone: BTreeMap<SensorName, usize>,
 }
 
 impl<'a> Waiting<'a> {
-    fn new(results: &'a mut VecDeque<Given>, limits: &'a AggregatorLimits) -> Self {
+    fn new(results: &'a mut VecDeque<Untaken>, blobs: &'a mut Blobs, limits: &'a AggregatorLimits) -> Self {
         let mut alone = BTreeMap::new();
-        results.iter().for_each(|given| note_alone(&mut alone, given));
-        Self { results, limits, alone }
+        results.iter().for_each(|untaken| note_alone(&mut alone, &untaken.given));
+        Self { results, blobs, limits, alone }
     }
 
     fn is_full(&self) -> bool {
@@ -40,9 +42,9 @@ impl<'a> Waiting<'a> {
         alone.is_none_or(|results| *results < self.limits.of_one_sensor())
     }
 
-    fn push(&mut self, given: Given) {
+    fn push(&mut self, given: Given, blob: BlobId) {
         note_alone(&mut self.alone, &given);
-        self.results.push_back(given);
+        self.results.push_back(Untaken { given, blob });
     }
 }
 
@@ -55,9 +57,9 @@ fn note_alone(alone: &mut BTreeMap<SensorName, usize>, given: &Given) {
 impl<M: Merge> Aggregator<M> {
     /// Gives the panes that are due.
     pub(super) fn give_due(&mut self, now: Moment) {
-        let Self { halves, links, merge, options, results, forwarding, .. } = self;
+        let Self { halves, links, merge, options, results, forwarding, blobs, .. } = self;
         let mut parts = vec![];
-        let mut waiting = Waiting::new(results, &options.limits);
+        let mut waiting = Waiting::new(results, blobs, &options.limits);
         for (id, half) in halves.iter_mut() {
             for link in links.values_mut() {
                 tell_doubt(half, *id, link, forwarding.as_ref().map(|forwarding| &forwarding.name));
@@ -74,7 +76,7 @@ impl<M: Merge> Aggregator<M> {
             close_beyond(merge, *id, half);
         }
         if let Some(forwarding) = forwarding {
-            for (id, position) in forwarding.cut(parts) {
+            for (id, position) in forwarding.cut(parts, blobs) {
                 halves.entry(id).and_modify(|half| half.said_at = position);
             }
             // Where the last part that said who is behind is not kept, that is said again.
@@ -172,16 +174,12 @@ fn give<M: Merge>(
         told.is_doubted |= is_doubted;
         let state = encoded(merge, id, pane);
         let from = std::mem::take(&mut pane.contributors).into_iter().collect();
-        waiting.push(Given {
-            half: id,
-            pane: span,
-            revision: pane.given,
-            state,
-            records: pane.records,
-            told,
-            absent: absent.clone(),
-            from,
-        });
+        let (revision, records) = (pane.given, pane.records);
+        let given =
+            Given { half: id, pane: span, revision, state, records, told, absent: absent.clone(), from };
+        // What stays to be revised is the same blob.
+        let blob = *pane.blob.get_or_insert_with(|| waiting.blobs.number());
+        waiting.push(given, blob);
         (pane.given, pane.absent, pane.is_dirty, pane.waits_since_ns) = (pane.given + 1, absent, false, None);
         leave_behind(half, id, span.end, links);
     }
@@ -235,7 +233,7 @@ fn forward<M: Merge>(
 }
 
 /// The parts of a pane, of which each accounts for its share of the records.
-fn parts_of(whole: &PartHead, payloads: Vec<(Vec<u8>, f64)>) -> Vec<Forwarded> {
+fn parts_of(whole: &PartHead, payloads: Vec<(Arc<[u8]>, f64)>) -> Vec<Forwarded> {
     let (mut left, mut parts, count) = (whole.records, vec![], payloads.len());
     for (number, (payload, share)) in (1..).zip(payloads) {
         let own = (whole.records as f64 * share).round() as u64;
@@ -244,7 +242,7 @@ fn parts_of(whole: &PartHead, payloads: Vec<(Vec<u8>, f64)>) -> Vec<Forwarded> {
         // What is missing besides is missing once.
         let told = if number == 1 { whole.told } else { Told::default() };
         let part = PartHead { records, told, ..whole.clone() };
-        parts.push((NewPart { part, octets: payload.len() as u64 }, payload.into()));
+        parts.push((NewPart { part, octets: payload.len() as u64 }, payload));
     }
     parts
 }
@@ -264,15 +262,12 @@ fn behind<S>(half: &Half<S>, id: HalfId, links: &Links) -> Vec<(SensorName, i64)
 
 /// What came for a pane, as octets.
 pub(super) fn encoded<M: Merge>(merge: &M, id: HalfId, pane: &Pane<M::State>) -> Arc<[u8]> {
-    pane.state
-        .as_ref()
-        .map_or_else(|| merge.encode(id, &merge.empty(id)), |state| merge.encode(id, state))
-        .into()
+    pane.state.as_ref().map_or_else(|| merge.encode(id, &merge.empty(id)), |state| merge.encode(id, state))
 }
 
 impl Forwarding {
     /// Numbers parts, and keeps their payloads; gives the last one of each half.
-    fn cut(&mut self, parts: Vec<Forwarded>) -> BTreeMap<HalfId, Position> {
+    fn cut(&mut self, parts: Vec<Forwarded>, blobs: &mut Blobs) -> BTreeMap<HalfId, Position> {
         if parts.is_empty() && !self.outgoing.has_given_up() {
             return BTreeMap::new();
         }
@@ -282,6 +277,7 @@ impl Forwarding {
         // Records that say what is gone come first, and have none.
         let first = heads.len() - payloads.len();
         let positions: Vec<Position> = heads.iter().skip(first).map(|head| head.position).collect();
+        let payloads = payloads.into_iter().map(|octets| Blob { id: blobs.number(), octets });
         self.payloads.extend(positions.iter().copied().zip(payloads));
         halves.into_iter().zip(positions).collect()
     }
@@ -307,8 +303,8 @@ mod tests {
             Ok(())
         }
 
-        fn encode(&self, _: HalfId, _: &u64) -> Vec<u8> {
-            vec![]
+        fn encode(&self, _: HalfId, _: &u64) -> Arc<[u8]> {
+            Arc::default()
         }
 
         fn octets(&self, state: &u64) -> u64 {

@@ -26,7 +26,7 @@ impl<M: Merge> Aggregator<M> {
     pub fn kept(&self, half: HalfId) -> Option<KeptHalf> {
         let known = self.halves.get(&half)?;
         let mut waiting: BTreeMap<i64, u64> = BTreeMap::new();
-        for given in self.results.iter().filter(|given| given.half == half) {
+        for given in self.results.iter().map(|untaken| &untaken.given).filter(|given| given.half == half) {
             *waiting.entry(given.pane.start).or_default() += 1;
         }
         let panes = known.panes.iter().filter_map(|(start, pane)| {

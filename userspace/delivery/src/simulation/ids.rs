@@ -2,6 +2,7 @@
 
 use crate::aggregator::Merge;
 use crate::names::HalfId;
+use std::sync::Arc;
 
 /// A record of a source: who saw it, and as which one.
 pub(super) type Id = u32;
@@ -62,21 +63,21 @@ impl Merge for MergeIds {
         Ok(())
     }
 
-    fn encode(&self, _: HalfId, state: &Ids) -> Vec<u8> {
-        state.encode()
+    fn encode(&self, _: HalfId, state: &Ids) -> Arc<[u8]> {
+        state.encode().into()
     }
 
     /// In two, wherever that can be: a pane of several parts is what more can go wrong with.
-    fn encode_apart(&self, _: HalfId, state: &Ids) -> Vec<(Vec<u8>, f64)> {
+    fn encode_apart(&self, _: HalfId, state: &Ids) -> Vec<(Arc<[u8]>, f64)> {
         let all = state.len();
         if all < 2 {
-            return vec![(state.encode(), 1.0)];
+            return vec![(state.encode().into(), 1.0)];
         }
         let present = state.present.split_at(state.present.len() / 2);
         let missing = state.missing.split_at(state.missing.len().div_ceil(2));
         let of =
             |present: &[Id], missing: &[Id]| Ids { present: present.to_vec(), missing: missing.to_vec() };
         let both = [of(present.0, missing.0), of(present.1, missing.1)];
-        both.iter().map(|ids| (ids.encode(), ids.len() as f64 / all as f64)).collect()
+        both.iter().map(|ids| (ids.encode().into(), ids.len() as f64 / all as f64)).collect()
     }
 }

@@ -8,6 +8,7 @@ mod leaf;
 mod node;
 mod plan;
 mod random;
+mod store;
 mod truth;
 mod world;
 
@@ -86,6 +87,11 @@ fn each_rule_that_is_not_kept_is_found() {
         Mutation::ForwardAgain,
         Mutation::NumbersAnew,
         Mutation::NoLineage,
+        Mutation::StaleClaim,
+        Mutation::ManifestFirst,
+        Mutation::DeleteAtOnce,
+        Mutation::PlacesAtOnce,
+        Mutation::DeleteLater,
     ];
     for rule in rules {
         let (seed, why) = found_by(rule, 3000).unwrap_or_else(|| panic!("{rule:?} is not found"));

@@ -101,12 +101,18 @@ fn leaf_limits(is_roomy: bool, random: &mut Random) -> OutgoingLimits {
     if is_roomy {
         return roomy(window_records);
     }
-    OutgoingLimits {
+    let limits = OutgoingLimits {
         octets_max: random.within(1500, 8000) as u64,
         unsafe_octets_max: random.within(1200, 4000) as u64,
         window_records,
         gaps_max: if random.permille(200) { 3 } else { 1000 },
         losses_max: if random.permille(200) { 2 } else { 1000 },
         gone_octets_max: if random.permille(300) { random.within(800, 3000) as u64 } else { 1 << 20 },
+    };
+    // One with little more room than for two records that say what is gone may say it again for ever, as long as no
+    // checkpoint has it.
+    match limits.gone_octets_max {
+        most if most < 1 << 20 => OutgoingLimits { octets_max: limits.octets_max.max(4 * most), ..limits },
+        _ => limits,
     }
 }

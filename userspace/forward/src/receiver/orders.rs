@@ -11,6 +11,8 @@ pub(crate) enum Order {
     Rest(SensorName),
     /// A checkpoint was written, or not.
     Written(Written),
+    /// Something stays that no checkpoint names, for this reason.
+    NotDeleted(String),
     /// So many results were taken, and are safe.
     Taken(usize),
     /// So many were taken, and it is said later which of them are safe.

@@ -20,8 +20,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tapline_delivery::{
-    Aggregator, Checkpoint, Covered, Given, HalfId, Head, Incarnation, Merge, Moment, SensorName, Stamp,
-    Verdict,
+    Aggregator, Bundle, Covered, Given, HalfId, Head, Incarnation, Manifest, Merge, Moment, SensorName,
+    Stamp, Verdict,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::sleep;
@@ -110,7 +110,7 @@ pub(crate) struct Owner<M: Merge> {
     begun_at: Instant,
     /// How long it took to put the last one together.
     took: Duration,
-    /// The checkpoint that is being written, since when, and its octets.
+    /// The checkpoint that is being written, since when, and octets that are written for it.
     writing: Option<(Stamp, Instant, u64)>,
     /// A hash of what was written when nothing had changed.
     idle: Option<u64>,
@@ -121,6 +121,8 @@ pub(crate) struct Owner<M: Merge> {
     is_finishing: bool,
     last: Option<Stamp>,
     is_in_trouble: bool,
+    /// Whether it was told that something is not deleted.
+    is_untidy: bool,
     published_at: Instant,
 }
 
@@ -157,6 +159,7 @@ impl<M: Merge> Owner<M> {
             is_finishing: false,
             last: None,
             is_in_trouble: false,
+            is_untidy: false,
             published_at: now,
         }
     }
@@ -239,6 +242,12 @@ impl<M: Merge> Owner<M> {
             }
             Order::Rest(sensor) => self.aggregator.rest(&sensor),
             Order::Written(written) => return self.settle(written),
+            Order::NotDeleted(why) => {
+                if !std::mem::replace(&mut self.is_untidy, true) {
+                    self.results.tell(why);
+                }
+                return Ok(());
+            }
             Order::Taken(results) => {
                 self.aggregator.taken(results);
                 self.is_giving = false;
@@ -381,16 +390,18 @@ impl<M: Merge> Owner<M> {
         if self.is_changed {
             self.idle = None;
         } else {
-            let content = unstamped(&checkpoint);
+            let content = unstamped(&checkpoint.manifest);
             if content.is_some() && content == self.idle {
                 return;
             }
             self.idle = content;
         }
         self.is_changed = false;
-        self.writing = Some((checkpoint.stamp, self.begun_at, checkpoint.octets.len() as u64));
+        let (stamp, of_bundle) = (checkpoint.manifest.stamp, checkpoint.bundle.as_ref());
+        let octets = checkpoint.manifest.octets.len() as u64 + of_bundle.map_or(0, Bundle::octets);
+        self.writing = Some((stamp, self.begun_at, octets));
         if self.is_finishing {
-            self.last = Some(checkpoint.stamp);
+            self.last = Some(stamp);
         }
         self.checkpoints.write(checkpoint);
     }
@@ -475,8 +486,8 @@ impl<M: Merge> Owner<M> {
 }
 
 /// A hash of what a checkpoint has, but for which one it is.
-fn unstamped(checkpoint: &Checkpoint) -> Option<u64> {
-    let content = Checkpoint::claimed(&checkpoint.octets, Stamp::default()).ok()?;
+fn unstamped(manifest: &Manifest) -> Option<u64> {
+    let content = Manifest::claimed(&manifest.octets, Stamp::default()).ok()?;
     let mut hasher = DefaultHasher::new();
     hasher.write(&content.octets);
     Some(hasher.finish())

@@ -81,7 +81,7 @@ pub struct ReceiverStatus {
     pub held: Held,
     /// When the last checkpoint was written, in nanoseconds since the epoch.
     pub checkpoint_at_ns: Option<i64>,
-    /// How many octets it had.
+    /// How many octets were written for it: what it has besides is where it was before.
     pub checkpoint_octets: u64,
     /// How long it took to write it, in nanoseconds.
     pub checkpoint_took_ns: u64,

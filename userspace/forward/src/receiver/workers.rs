@@ -1,7 +1,7 @@
 //! Threads for what takes its time: writing checkpoints, and whoever takes results. Each has one thing to do at once.
 
 use super::orders::{Order, Written};
-use crate::store::Store;
+use crate::store::{Store, tidy, write};
 use crate::thread::Running;
 use bytes::Bytes;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -103,10 +103,15 @@ pub(crate) fn writer(
     let (sender, checkpoints): (_, Receiver<Checkpoint>) = channel();
     let work = move || {
         for checkpoint in checkpoints {
-            let result = store.replace(&checkpoint);
-            let written = Written { stamp: checkpoint.stamp, result };
+            let result = write(&*store, &checkpoint);
+            let is_written = result.is_ok();
+            let written = Written { stamp: checkpoint.manifest.stamp, result };
             if orders.send(Order::Written(written)).is_err() {
                 return;
+            }
+            if is_written && let Err(why) = tidy(&*store, &checkpoint) {
+                // Where nobody goes on, the next one deletes it.
+                let _ = orders.send(Order::NotDeleted(why));
             }
         }
     };

@@ -96,6 +96,36 @@ fn a_disk_that_is_full_is_told_once_and_the_oldest_goes() {
 }
 
 #[test]
+fn an_aggregator_whose_disk_is_full_acknowledges_nothing_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(small) = Small::mount(&folder.path().join("small")) else { return };
+    let (proxy, begin, results) = (Proxy::new(), begin_ns(), Results::default());
+    let receiver = start(options(), &small.0.join("hub"), &results).unwrap();
+    proxy.lead(Some(receiver.address()));
+    let filling = small.0.join("filling");
+    fs::write(&filling, vec![0; 3 << 20]).unwrap();
+    let plan = sensor("pop-1", upstream(proxy.url()), &folder.path().join("pop-1"));
+    let (sender, _) = Sender::start(plan, Box::<Results>::default()).unwrap();
+    for number in 0..4 {
+        let numbers: Vec<u64> = (0..NUMBERS).map(|row| number * NUMBERS + row).collect();
+        let parts = vec![part(begin, number as i64, &numbers, begin + (number as i64 + 1) * WIDTH_NS)];
+        cut(&sender, parts, vec![]);
+    }
+    let is_told = || receiver.status().store_trouble.is_some_and(|why| why.contains("No space left"));
+    wait("it is told", is_told);
+    let said = results.0.lock().unwrap().said.clone();
+    assert!(said.len() == 1 && said[0].contains("nothing is acknowledged"), "{said:?}");
+    fs::remove_file(filling).unwrap();
+    wait("all is taken", || results.0.lock().unwrap().numbers().len() as u64 == 4 * NUMBERS);
+    wait("all is acknowledged", || sender.status().lag_ns == 0);
+    assert_eq!((receiver.status().store_trouble, results.0.lock().unwrap().missing()), (None, 0));
+    drop(receiver);
+    let names = fs::read_dir(small.0.join("hub")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| !name.to_str().unwrap().ends_with(".new")), "nothing is left half");
+    drop(sender);
+}
+
+#[test]
 fn what_is_too_old_is_told_to_be_gone() {
     let folder = tempfile::tempdir().unwrap();
     let (proxy, begin) = (Proxy::new(), begin_ns());

@@ -38,10 +38,10 @@ impl Merge for Lists {
         Ok(())
     }
 
-    fn encode(&self, _: HalfId, state: &Vec<u64>) -> Vec<u8> {
+    fn encode(&self, _: HalfId, state: &Vec<u64>) -> Arc<[u8]> {
         let mut sorted = state.clone();
         sorted.sort_unstable();
-        encode(&sorted)
+        encode(&sorted).into()
     }
 }
 

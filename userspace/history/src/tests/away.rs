@@ -30,6 +30,8 @@ use tapline_record::EventTime;
 struct Switched {
     inner: InMemory,
     is_away: AtomicBool,
+    /// Whether it refuses to say what it has.
+    is_closed: AtomicBool,
     asked: AtomicUsize,
 }
 
@@ -40,6 +42,14 @@ impl Switched {
             return Err(Error::Generic { store: "test", source: "it is away".into() });
         }
         Ok(&self.inner)
+    }
+
+    fn ask_what_is_there(&self) -> Result<&InMemory> {
+        let inner = self.ask()?;
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Err(Error::Generic { store: "test", source: "it lists nothing".into() });
+        }
+        Ok(inner)
     }
 
     fn keys(&self) -> Vec<String> {
@@ -82,14 +92,14 @@ impl ObjectStore for Switched {
     }
 
     fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.ask() {
+        match self.ask_what_is_there() {
             Ok(inner) => inner.list(prefix),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Key>) -> Result<ListResult> {
-        self.ask()?.list_with_delimiter(prefix).await
+        self.ask_what_is_there()?.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Key, to: &Key, options: CopyOptions) -> Result<()> {
@@ -197,6 +207,17 @@ fn a_bucket_that_is_away_keeps_files_here_and_is_asked_again() {
 }
 
 #[test]
+fn a_bucket_that_lists_nothing_gets_files_all_the_same() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    store.is_closed.store(true, Ordering::Relaxed);
+    let mut stored = beside(options(folder.path()), &store);
+    take_hours(&mut stored, 3);
+    turn(&mut moving(&stored), 5 * HOUR);
+    assert!(trouble(&stored).unwrap().contains("it lists nothing"));
+    assert_eq!((store.keys().len(), all(&stored.history)), (3, vec![0, 1, 2]));
+}
+
+#[test]
 fn what_waits_for_a_bucket_has_its_bound_and_what_that_costs_is_counted() {
     let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
     let mut first = beside(options(folder.path()), &store);
@@ -267,6 +288,78 @@ fn a_bucket_lets_go_of_what_is_old() {
     turn(&mut moving, 5 * HOUR + 3602 * SECOND);
     let said = stored.said.lock().unwrap().join("\n");
     assert!(said.contains("files of `top-talkers` are in s3://results/office no more"), "{said}");
+}
+
+#[test]
+fn a_clock_that_was_ahead_takes_nothing_away() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    let mut options = HistoryOptions { keep: hours(1), ..options(folder.path()) };
+    options.bucket.as_mut().unwrap().keep = hours(24);
+    let mut stored = beside(options, &store);
+    take_hours(&mut stored, 3);
+    let mut moving = moving(&stored);
+    turn(&mut moving, 5 * HOUR);
+    keep(&stored, 5 * HOUR);
+    assert_eq!((files(folder.path()).len(), all(&stored.history)), (0, vec![0, 1, 2]));
+    turn(&mut moving, 1000 * HOUR);
+    turn(&mut moving, 5 * HOUR + 1);
+    assert_eq!(all(&stored.history), [0, 1, 2]);
+    // It is right for long by then.
+    turn(&mut moving, 5 * HOUR + 3601 * SECOND);
+    assert_eq!((store.keys().len(), all(&stored.history)), (3, vec![0, 1, 2]));
+}
+
+#[test]
+fn what_comes_late_to_an_hour_in_the_bucket_stays_here_until_it_lies_there() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let keep_for = Some(Duration::from_secs(3600));
+    let mut stored = beside(HistoryOptions { keep: keep_for, ..options(folder.path()) }, &store);
+    take_hours(&mut stored, 3);
+    let mut moving = moving(&stored);
+    turn(&mut moving, 5 * HOUR);
+    stored.sink.take(&parcel(BY_ADDRESS, HOUR + SECOND, 7)).unwrap();
+    stored.sink.finish(EventTime(5 * HOUR)).unwrap();
+    keep(&stored, 5 * HOUR);
+    assert_eq!(files(folder.path()).len(), 2, "all of an hour goes, or none of it");
+    turn(&mut moving, 5 * HOUR);
+    keep(&stored, 5 * HOUR);
+    assert_eq!((files(folder.path()).len(), store.keys().len()), (0, 4));
+    assert_eq!(all(&stored.history), [0, 1, 2, 7]);
+}
+
+#[test]
+fn what_comes_again_is_known_where_it_lies_in_the_bucket_only() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let keep_for = Some(Duration::from_secs(3600));
+    let options = || HistoryOptions { keep: keep_for, comes_again: true, ..options(folder.path()) };
+    let mut stored = beside(options(), &store);
+    take_hours(&mut stored, 3);
+    turn(&mut moving(&stored), 5 * HOUR);
+    keep(&stored, 5 * HOUR);
+    assert_eq!(files(folder.path()).len(), 0);
+    drop(stored);
+    let mut again = beside(options(), &store);
+    again.sink.take(&parcel(BY_ADDRESS, HOUR, 1)).unwrap();
+    assert_eq!(again.sink.held(), 0);
+    store.is_away.store(true, Ordering::Relaxed);
+    again.sink.take(&parcel(BY_ADDRESS, 0, 0)).unwrap();
+    assert_eq!(again.sink.held(), 1);
+    let said = again.said.lock().unwrap().join("\n");
+    assert!(said.contains("so that some may be stored twice"), "{said}");
+}
+
+#[test]
+fn what_somebody_copied_into_the_bucket_is_in_nobodys_way() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let mut stored = beside(options(folder.path()), &store);
+    take_hours(&mut stored, 2);
+    let hour = "query=top-talkers/hour=1970-01-01T00/00000001-00000000.parquet";
+    let copy = Key::from(format!("office/query=top-talkers/copy/{hour}"));
+    block_on(store.inner.put_opts(&copy, vec![0_u8; 64].into(), PutOptions::default())).unwrap();
+    turn(&mut moving(&stored), 5 * HOUR);
+    assert_eq!((trouble(&stored), store.keys().len()), (None, 3));
+    assert_eq!(all(&stored.history), [0, 1]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub struct KernelFlow {
     pub octets: u64,
     /// Octets of the frames.
     pub frame_octets: u64,
-    /// Start of the pane on the programs' clock, ns.
+    /// Start of the pane on the programs' clock, ns; wrapped around where it began before the boot.
     pub pane_start_ns: u64,
     /// Time of the first frame on the programs' clock, ns, whole µs after the pane's start.
     pub first_ns: u64,
@@ -42,8 +42,8 @@ impl KernelFlow {
             octets: entry.octets.into(),
             frame_octets: entry.frame_octets.into(),
             pane_start_ns,
-            first_ns: pane_start_ns + u64::from(entry.first_us) * 1000,
-            last_ns: pane_start_ns + u64::from(entry.last_us) * 1000,
+            first_ns: pane_start_ns.wrapping_add(u64::from(entry.first_us) * 1000),
+            last_ns: pane_start_ns.wrapping_add(u64::from(entry.last_us) * 1000),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use aya::Ebpf;
@@ -17,6 +17,10 @@ use tapline_ebpf_common::{Config, Verdict, flags, names, rule};
 use super::KernelError;
 use super::mapped::Mapped;
 use super::table::{switch, take};
+
+/// The switches of all kinds of rules.
+const KINDS: [u32; 4] =
+    [flags::FILTER_PREFIXES, flags::FILTER_PORTS, flags::FILTER_PROTOCOLS, flags::FILTER_VLANS];
 
 /// What a rule names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +104,21 @@ fn parse_prefix(text: &str) -> Option<Rule> {
     let address: IpAddr = address.parse().ok()?;
     let bits_max = if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok())?;
-    (bits <= bits_max).then_some(Rule::Prefix(address, bits))
+    (bits <= bits_max).then(|| Rule::Prefix(first_of(address, bits), bits))
+}
+
+/// The first address of the network of so many bits that holds an address, so that each network is one rule.
+fn first_of(address: IpAddr, bits: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let of_host = u32::MAX.checked_shr(bits.into()).unwrap_or_default();
+            Ipv4Addr::from_bits(v4.to_bits() & !of_host).into()
+        }
+        IpAddr::V6(v6) => {
+            let of_host = u128::MAX.checked_shr(bits.into()).unwrap_or_default();
+            Ipv6Addr::from_bits(v6.to_bits() & !of_host).into()
+        }
+    }
 }
 
 impl PreFilter {
@@ -123,10 +141,10 @@ impl PreFilter {
             Some(verdict) => {
                 self.write(rule, verdict as u8)?;
                 self.rules.insert(rule, verdict);
-                self.switch(rule);
+                self.switch(rule.kind());
             }
             None if self.rules.remove(&rule).is_some() => {
-                self.switch(rule);
+                self.switch(rule.kind());
                 self.write(rule, 0)?;
             }
             None => {}
@@ -134,23 +152,35 @@ impl PreFilter {
         Ok(())
     }
 
-    /// Lets these rules hold and no others: new ones are set before old ones are taken away.
+    /// Lets these rules hold and no others: new ones are written before their kinds are switched, all at once, and old ones
+    /// taken away behind that. So no frame is refused meanwhile that both keep.
     ///
     /// # Errors
     /// When a map is full or cannot be written; then some rules are as they were.
     pub fn replace(&mut self, rules: &BTreeMap<Rule, Verdict>) -> Result<(), KernelError> {
-        for (&rule, &verdict) in rules {
-            if self.rules.get(&rule) != Some(&verdict) {
-                self.set(rule, Some(verdict))?;
-            }
-        }
+        let written = self.write_new(rules);
         let old: Vec<_> = self.rules.keys().filter(|rule| !rules.contains_key(rule)).copied().collect();
-        old.into_iter().try_for_each(|rule| self.set(rule, None))
+        if written.is_ok() {
+            self.rules.retain(|rule, _| rules.contains_key(rule));
+        }
+        KINDS.into_iter().for_each(|kind| self.switch(kind));
+        written?;
+        old.into_iter().try_for_each(|rule| self.write(rule, 0))
     }
 
-    /// Switches a rule's kind on or off, as the rules want it.
-    fn switch(&self, rule: Rule) {
-        let kind = rule.kind();
+    /// Writes those of these rules that do not hold yet; their kinds are to be switched behind that.
+    fn write_new(&mut self, rules: &BTreeMap<Rule, Verdict>) -> Result<(), KernelError> {
+        for (&rule, &verdict) in rules {
+            if self.rules.get(&rule) != Some(&verdict) {
+                self.write(rule, verdict as u8)?;
+                self.rules.insert(rule, verdict);
+            }
+        }
+        Ok(())
+    }
+
+    /// Switches a kind on or off, as the rules want it.
+    fn switch(&self, kind: u32) {
         let of_kind = || self.rules.iter().filter(|(rule, _)| rule.kind() == kind);
         let allows = of_kind().any(|(_, verdict)| *verdict == Verdict::Allow);
         switch(&self.config, kind << 4, allows);
@@ -191,11 +221,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_network_is_one_rule_by_whatever_address_it_is_named() {
+        for (text, network) in [
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("10.1.2.3/31", "10.1.2.2/31"),
+            ("255.1.2.3/0", "0.0.0.0/0"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+            ("ffff::1/0", "::/0"),
+        ] {
+            assert_eq!(Rule::from_str(text).unwrap().to_string(), network);
+        }
+    }
+
+    #[test]
     fn rules_name_prefixes_ports_protocols_and_vlans() {
         let prefix = |address: &str, bits| Ok(Rule::Prefix(address.parse().unwrap(), bits));
         assert_eq!(Rule::from_str("10.0.0.0/8"), prefix("10.0.0.0", 8));
         assert_eq!(Rule::from_str("2001:db8::/32"), prefix("2001:db8::", 32));
         assert_eq!(Rule::from_str("::1"), prefix("::1", 128));
+        assert_eq!(Rule::from_str("10.9.8.7"), prefix("10.9.8.7", 32));
         assert_eq!(Rule::from_str("port:53"), Ok(Rule::Port(53)));
         assert_eq!(Rule::from_str("protocol:6"), Ok(Rule::Protocol(6)));
         assert_eq!(

@@ -180,9 +180,7 @@ impl KernelCapture {
         let tally = Tally { parts: Arc::new(Mapped::new(&ebpf, names::CPUS, parts)?), cpus: cpus as usize };
         let table = FlowTable::new(&mut ebpf, config, parts, options.ring_octets)?;
         let mut prefilter = PreFilter::new(&mut ebpf)?;
-        for (rule, verdict) in &options.rules {
-            prefilter.set(*rule, Some(*verdict))?;
-        }
+        prefilter.replace(&options.rules.iter().copied().collect())?;
         let prefilter = Arc::new(Mutex::new(prefilter));
         let behind = program(&mut ebpf, names::WANTED).map(drop);
         let unavailable = behind.map_or_else(no_tail_call, |()| Ok(None))?;
@@ -220,6 +218,8 @@ impl KernelCapture {
     /// When there is no such interface, when it has a program, or when its driver refuses this one.
     pub fn attach(&mut self, interface: &str, mode: AttachMode) -> Result<(), KernelError> {
         self.detach_from_received()?;
+        self.card = CardUse::default();
+        self.table.take_times_of_card(false);
         if mode == AttachMode::Native && self.attach_bound(interface) {
             return Ok(());
         }

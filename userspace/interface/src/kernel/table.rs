@@ -8,8 +8,8 @@
 //! 3. read what left the table early from the ring buffer, then the half at rest, and mark its entries as free.
 //!
 //! Step 2 is what makes this exact, whatever CPUs are at work. Programs read the name of the half before the clock; so
-//! after step 3 everything with a time before that of step 1 has come out. The time of a card may be a little before that
-//! of the clock; where these are taken, so is the moment until which all has come out.
+//! after step 3 everything with a time before that of step 1 has come out, and nothing that is later than that of step 3. The
+//! time of a card may be a little before that of the clock, or behind it; where these are taken, so are both moments.
 
 use std::mem::offset_of;
 use std::sync::atomic::Ordering;
@@ -27,6 +27,8 @@ use super::{Clock, KernelError, KernelFlow, card, monotonic_ns};
 pub struct Drained {
     /// All frames before this time on the programs' clock have come out, ns.
     pub until_ns: u64,
+    /// No frame that has come out is later than this time on the programs' clock, ns.
+    pub latest_ns: u64,
     /// Entries from the table.
     pub entries: u64,
     /// Entries from the ring buffer.
@@ -44,8 +46,8 @@ pub struct FlowTable {
     set_bits: u32,
     cpus: u32,
     parts: u32,
-    /// How far the time of a frame may be behind the clock when it is counted, ns.
-    behind_ns: u64,
+    /// How far the time of a frame may be behind the clock, or before it, when it is counted, ns.
+    away_ns: u64,
 }
 
 impl FlowTable {
@@ -68,7 +70,7 @@ impl FlowTable {
             set_bits: config.set_bits,
             cpus: config.cpus,
             parts,
-            behind_ns: 0,
+            away_ns: 0,
         })
     }
 
@@ -83,15 +85,16 @@ impl FlowTable {
     ) -> Result<Drained, KernelError> {
         let config = self.config.read(0);
         let old = config.epoch & 1;
-        let until_ns = monotonic_ns().saturating_sub(self.behind_ns);
+        let until_ns = monotonic_ns().saturating_sub(self.away_ns);
         self.flip(config.epoch.wrapping_add(1), panes);
         self.quiesce.wait()?;
         let ring_entries = self.drain_ring(&mut each);
+        let latest_ns = monotonic_ns().saturating_add(self.away_ns);
         let grid = config.grids[old as usize];
         let (parts, cpus, half) = (self.parts, self.cpus, old as usize);
         let drain = |part| self.drain_half(Part::of_index(part, cpus), half, grid, &mut each);
         let entries = (0..parts).map(drain).sum();
-        Ok(Drained { until_ns, entries, ring_entries })
+        Ok(Drained { until_ns, latest_ns, entries, ring_entries })
     }
 
     /// Takes what left the table early; often enough that the ring buffer does not fill up.
@@ -110,7 +113,7 @@ impl FlowTable {
 
     /// Frames may have the time of the card that received them from now on, or not any more.
     pub(super) const fn take_times_of_card(&mut self, are_taken: bool) {
-        self.behind_ns = if are_taken { CARD_AWAY_NS_MAX } else { 0 };
+        self.away_ns = if are_taken { CARD_AWAY_NS_MAX } else { 0 };
     }
 
     /// What it waits with for programs that run.
@@ -127,7 +130,7 @@ impl FlowTable {
     fn flip(&mut self, epoch: u32, panes: PaneGrid) {
         let grid = offset_of!(Config, grids) + (epoch & 1) as usize * size_of::<PaneGrid>();
         self.config.write_part(0, grid, panes);
-        if self.behind_ns > 0 {
+        if self.away_ns > 0 {
             card::tell(&self.config, (epoch & 1) as usize, Clock::measure());
         }
         self.config.number(0, offset_of!(Config, epoch)).store(epoch, Ordering::Release);

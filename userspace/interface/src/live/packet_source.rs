@@ -47,6 +47,8 @@ pub struct PacketSource {
     ring: PacketRing,
     poll: Poll,
     link: Link,
+    /// Whether it reads what the interface receives, of which that may miss some.
+    is_of_received: bool,
     description: Description,
     counters: LiveCounters,
 }
@@ -73,7 +75,15 @@ impl PacketSource {
             card: CardUse::default(),
             reasons,
         };
-        Ok(Self { socket, ring, poll: Poll::default(), link, description, counters: LiveCounters::default() })
+        Ok(Self {
+            socket,
+            ring,
+            poll: Poll::default(),
+            link,
+            is_of_received: options.directions.has_received(),
+            description,
+            counters: LiveCounters::default(),
+        })
     }
 
     /// Lends what is in the ring; returns how many frames that were.
@@ -135,8 +145,10 @@ impl FrameSource for PacketSource {
 
     fn counters(&mut self) -> io::Result<LiveCounters> {
         self.counters.drops.ring += u64::from(packet_socket::drops(&self.socket)?);
-        if let Some(link) = link::find(&self.link.name)? {
-            self.counters.drops.interface = link.missed.saturating_sub(self.link.missed);
+        if self.is_of_received
+            && let Some(link) = link::find(&self.link.name)?
+        {
+            self.counters.drops.miss(&link, &self.link);
         }
         Ok(self.counters)
     }

@@ -6,6 +6,7 @@ use std::io;
 use tapline_decode::Frame;
 
 use crate::kernel::{CardUse, SharedFilter, SharedPreFilter};
+use crate::link::Link;
 
 /// How frames reach this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,14 @@ impl Drops {
     #[must_use]
     pub const fn sum(&self) -> u64 {
         self.interface + self.program + self.memory + self.ring
+    }
+
+    /// Notes what an interface has missed since it was opened; nothing of another one that has its name by now, and no less
+    /// than before where its driver counts anew.
+    pub(super) fn miss(&mut self, now: &Link, opened: &Link) {
+        if now.index == opened.index {
+            self.interface = self.interface.max(now.missed.saturating_sub(opened.missed));
+        }
     }
 }
 
@@ -135,5 +144,21 @@ pub trait FrameSource: Send {
     /// The filter of the program in front of it, whose `FrameReader::Packets` it is; `None` if there is no program.
     fn filter(&self) -> Option<SharedFilter> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_interface_missed_never_becomes_less() {
+        let link = |index, missed| Link { index, missed, ..Link::default() };
+        let (mut drops, opened) = (Drops::default(), link(7, 100));
+        for (now, expected) in [(link(7, 130), 30), (link(7, 5), 30), (link(8, 500), 30), (link(7, 140), 40)]
+        {
+            drops.miss(&now, &opened);
+            assert_eq!(drops.sum(), expected, "{now:?}");
+        }
     }
 }

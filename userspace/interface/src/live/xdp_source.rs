@@ -185,7 +185,7 @@ impl FrameSource for XdpSource {
         self.counters.mistrusted = since.mistrusted_packets;
         self.counters.unwanted = since.unwanted_packets + since.unread_packets;
         if let Some(link) = link::find(&self.link.name)? {
-            drops.interface = link.missed.saturating_sub(self.link.missed);
+            drops.miss(&link, &self.link);
         }
         Ok(self.counters)
     }

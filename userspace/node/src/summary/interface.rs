@@ -31,7 +31,7 @@ pub(super) fn print_kernel(summary: &Account, report: &KernelReport) {
         grouped(ledger.dropped)
     );
     print_card(&report.card, counters.stamped_packets);
-    print_filter(&report.filter);
+    print_filter(&report.filter, if report.sent.is_some() { ", of what is received" } else { "" });
     print_remarks(&of_kernel(report));
 }
 
@@ -69,7 +69,7 @@ pub(super) fn print_reader(report: &InterfaceReport) {
     say!("{}: packets by {}, {} queues", description.interface, description.mode, description.queues);
     description.reasons.iter().for_each(|reason| say!("  since {reason}"));
     print_card(&description.card, report.counters.stamped);
-    report.filter.iter().for_each(print_filter);
+    report.filter.iter().for_each(|filter| print_filter(filter, ""));
 }
 
 /// Prints what the driver told of frames besides their octets.
@@ -81,13 +81,13 @@ fn print_card(card: &CardUse, stamped: u64) {
     }
 }
 
-/// Prints what the kernel leaves out.
-fn print_filter(filter: &FilterState) {
+/// Prints what the kernel leaves out, and of what.
+fn print_filter(filter: &FilterState, of_what: &str) {
     match filter {
         FilterState::Open => {}
         FilterState::Placed { sql, instructions, lists, widened } => {
             let lists = there_is(*lists as u64, |lists| format!(", long lists: {lists}"));
-            say!("  filtered in the kernel: WHERE {sql}, {instructions} instructions{lists}");
+            say!("  filtered in the kernel{of_what}: WHERE {sql}, {instructions} instructions{lists}");
             widened.iter().for_each(|what| say!("  {what}"));
         }
         FilterState::Refused(why) => say!("  not filtered in the kernel: {why}"),

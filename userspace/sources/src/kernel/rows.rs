@@ -23,7 +23,7 @@ pub(super) fn row_of(flow: &KernelFlow, source: Symbol, clock: Clock, pane_ns: u
     // The clock may have been measured anew since the pane was made; panes are whole all the same.
     let start = clock.utc_ns(flow.pane_start_ns);
     let start = start.saturating_add(pane_ns / 2) / pane_ns * pane_ns;
-    let at = |time_ns: u64| time_of(start + (time_ns - flow.pane_start_ns)).0;
+    let at = |time_ns: u64| time_of(start + time_ns.wrapping_sub(flow.pane_start_ns)).0;
     let mut row = PacketFlowRow {
         ts: at(flow.first_ns),
         source,
@@ -82,6 +82,28 @@ pub(super) fn time_of(utc_ns: u64) -> EventTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_decode::Direction;
+
+    #[test]
+    fn a_row_has_its_time_where_its_pane_began_before_the_boot() {
+        const MINUTE: u64 = 60_000_000_000;
+        let noon = 12 * 60 * MINUTE;
+        let clock = Clock { offset_ns: noon + MINUTE / 2 };
+        let flow = KernelFlow {
+            key: FlowKey::default(),
+            direction: Direction::Ingress,
+            packets: 2,
+            tcp_flags: None,
+            octets: 0,
+            frame_octets: 120,
+            pane_start_ns: (MINUTE / 2).wrapping_neg(),
+            first_ns: 7_000,
+            last_ns: 9_000,
+        };
+        let row = row_of(&flow, Symbol::default(), clock, MINUTE);
+        let times = [7_000, 9_000].map(|ns| (noon + MINUTE / 2 + ns) as i64);
+        assert_eq!([row.ts, row.last_ts], times);
+    }
 
     #[test]
     fn the_heaviest_rows_come_first() {

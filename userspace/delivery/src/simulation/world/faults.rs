@@ -91,9 +91,11 @@ impl World {
             if self.random.permille(if is_full { 100 } else { self.plan.full_disks }) {
                 self.nodes[node].store.is_full = !is_full;
             }
-            if self.random.permille(self.plan.takeovers) && self.nodes[node].processes.len() == 1 {
-                // What it finds is whole, as far as it is right.
-                let _ = self.start_process(node);
+            // Where one hangs, somebody starts another one.
+            let often = if self.nodes[node].hangs(self.now) { 8 } else { 1 };
+            let takes_over = self.random.permille(self.plan.takeovers * often);
+            if takes_over && self.nodes[node].processes.len() == 1 {
+                self.start_process(node);
             }
         }
         let senders: Vec<_> = self.peers.keys().copied().collect();
@@ -126,10 +128,7 @@ impl World {
         if is_power_cut {
             return self.nodes[node].power_cut(&mut self.random);
         }
-        let numbers: Vec<u64> = self.nodes[node].processes.keys().copied().collect();
-        if let Some(number) = numbers.get(self.random.below(numbers.len())) {
-            self.nodes[node].processes.remove(number);
-        }
+        self.nodes[node].kill_one(&mut self.random);
     }
 
     /// Nothing goes wrong any more.
@@ -149,15 +148,14 @@ impl World {
     }
 
     /// One process of each aggregator is left.
-    pub(super) fn start_all(&mut self) -> Result<(), String> {
+    pub(super) fn start_all(&mut self) {
         for node in 0..self.nodes.len() {
             while self.now == END + 20 && self.nodes[node].processes.len() > 1 {
                 self.nodes[node].processes.pop_first();
             }
-            if self.nodes[node].processes.is_empty() {
-                self.start_process(node)?;
+            if !self.nodes[node].is_alive() {
+                self.start_process(node);
             }
         }
-        Ok(())
     }
 }
