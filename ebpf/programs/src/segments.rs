@@ -238,18 +238,15 @@ mod tests {
     #[test]
     fn whatever_is_said_of_a_packet_it_is_a_frame_at_least() {
         let numbers = [0, 1, 13, 66, 67, 1500, 0xffff, 0x10_0000, u32::MAX];
-        for octets in numbers {
-            for segment_octets in numbers {
-                for segments in numbers {
-                    let outgoing = Outgoing { octets, segment_octets, segments, ..Outgoing::default() };
-                    for flags in [None, Some(0x1ff)] {
-                        let segments = Segments::of(&parsed(80, flags), &outgoing);
-                        let frames: u32 = segments.trains().iter().map(|train| train.frames).sum();
-                        assert!((1..=SEGMENTS_MAX).contains(&frames), "{outgoing:?}");
-                        assert_eq!(frames, segments.all.frames);
-                    }
-                }
-            }
+        let pairs = || numbers.into_iter().flat_map(|one| numbers.map(|other| (one, other)));
+        let packets = pairs().flat_map(|(octets, segment_octets)| {
+            numbers.map(|segments| Outgoing { octets, segment_octets, segments, ..Outgoing::default() })
+        });
+        for (outgoing, flags) in packets.flat_map(|outgoing| [(outgoing, None), (outgoing, Some(0x1ff))]) {
+            let segments = Segments::of(&parsed(80, flags), &outgoing);
+            let frames: u32 = segments.trains().iter().map(|train| train.frames).sum();
+            assert!((1..=SEGMENTS_MAX).contains(&frames), "{outgoing:?}");
+            assert_eq!(frames, segments.all.frames);
         }
     }
 }

@@ -18,9 +18,9 @@ use datafusion::common::Result as QueryResult;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{io, iter};
 use tapline_record::EventTime;
 use tapline_sinks::{Told, Turn};
 use tapline_sources::Clock;
@@ -136,12 +136,11 @@ impl Moving {
                 self.forget_one(now, file);
                 continue;
             }
-            match self.tail(&file, octets, ends)? {
-                Some(tail) => self.shared.store.put_tail(&part, &tail).map_err(|error| self.said(&error))?,
-                None => {
-                    let what = format!("{} is no file of results", self.bucket.key(&file));
-                    (self.told)(Turn::Worse, &what);
-                }
+            if let Some(tail) = self.tail(&file, octets, ends)? {
+                self.shared.store.put_tail(&part, &tail).map_err(|error| self.said(&error))?;
+            } else {
+                let what = format!("{} is no file of results", self.bucket.key(&file));
+                (self.told)(Turn::Worse, &what);
             }
         }
         Ok(())
@@ -151,7 +150,7 @@ impl Moving {
     fn tail(&self, file: &HourFile, octets: u64, ends: &AtomicBool) -> Result<Option<Vec<u8>>, String> {
         let Some(end) = octets.checked_sub(END_OCTETS) else { return Ok(None) };
         let read = |start: u64| -> Result<Vec<u8>, String> {
-            let read = self.bucket.read(file, vec![start..octets], ends)?;
+            let read = self.bucket.read(file, iter::once(start..octets).collect(), ends)?;
             Ok(read.first().map(|octets| octets.to_vec()).unwrap_or_default())
         };
         // Anybody who may write there can say how long one is.

@@ -96,6 +96,7 @@ mod tests {
     use super::*;
     use crate::options::RollUp;
     use std::path::{Path, PathBuf};
+    use std::slice;
 
     const MINUTE_NS: i64 = 60 * 1_000_000_000;
 
@@ -179,7 +180,7 @@ mod tests {
         assert_eq!(gone(115), [size(8, "a", 10), size(8, "b", 10)]);
         assert_eq!(gone(1).len(), 3, "the hour that lasts stays");
         let safe = HourSize { is_safe: true, ..size(9, "a", 10) };
-        let some_safe = [&[safe.clone()], &hours[1..]].concat();
+        let some_safe = [slice::from_ref(&safe), &hours[1..]].concat();
         assert_eq!(too_many(some_safe, 120, now), [safe], "what lies elsewhere goes first");
     }
 }

@@ -223,11 +223,7 @@ impl World {
     fn step_nodes(&mut self) -> Result<(), String> {
         for node in 0..self.nodes.len() {
             for number in self.nodes[node].processes.keys().copied().collect::<Vec<_>>() {
-                for _ in 0..self.random.below(WRITE_STEPS_MAX + 1) {
-                    if self.nodes[node].write(number, self.now, &mut self.random) {
-                        self.acknowledge(number, node);
-                    }
-                }
+                self.step_store(node, number);
             }
             for number in self.nodes[node].starting() {
                 if self.random.permille(500) {
@@ -239,6 +235,15 @@ impl World {
             }
         }
         self.consume()
+    }
+
+    /// A process goes on with what it writes.
+    fn step_store(&mut self, node: usize, number: u64) {
+        for _ in 0..self.random.below(WRITE_STEPS_MAX + 1) {
+            if self.nodes[node].write(number, self.now, &mut self.random) {
+                self.acknowledge(number, node);
+            }
+        }
     }
 
     fn start_process(&mut self, node: usize) {

@@ -61,7 +61,7 @@ pub struct Stage {
 /// Somebody who wants some frames.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    /// His bit, see [`wants`](tapline_ebpf_common::wants).
+    /// His bit, see [`wants`].
     pub bit: u32,
     /// Which ones.
     pub wanted: &'a Pushed,

@@ -48,7 +48,7 @@ impl Fired {
     }
 
     /// Both of them.
-    fn and(self, other: Self) -> Self {
+    fn and(self, other: &Self) -> Self {
         let (since, last) = (self.since.min(other.since), self.last.max(other.last));
         Self { since, last, told: self.told.max(other.told), row: self.row }
     }
@@ -293,7 +293,7 @@ impl Alarm {
     fn over(&self, alert: &str, keys: Vec<(String, Fired)>) -> Option<Over> {
         let fired = match self.by {
             AlertBy::Whole => Some(self.whole.clone()),
-            AlertBy::Key => keys.iter().map(|(_, fired)| fired.clone()).reduce(Fired::and),
+            AlertBy::Key => keys.iter().map(|(_, fired)| fired.clone()).reduce(|all, one| all.and(&one)),
         };
         let (alert, said) = (alert.to_owned(), self.said.clone());
         Some(Over { alert, said, by: self.by, fired: fired?, keys })
