@@ -6,7 +6,7 @@ use std::path::Path;
 use harness::run::{Finished, tapline_during};
 use harness::tapline;
 
-use crate::namespace::{self, FAR};
+use crate::namespace::{FAR, has_program};
 use crate::queries::{has_packet_socket, totals, wait_for};
 
 /// Who answers a query.
@@ -22,12 +22,17 @@ pub(crate) enum By {
 
 /// Runs a query, whose last columns are sums, on the far interface while frames are sent.
 pub(crate) fn ask(sql: &str, by: By, send: impl FnOnce()) -> Finished {
+    ask_on(FAR, sql, by, send)
+}
+
+/// Runs a query, whose last columns are sums, on an interface while frames are sent.
+pub(crate) fn ask_on(interface: &str, sql: &str, by: By, send: impl FnOnce()) -> Finished {
     let sql = format!("{sql}, tumble('24 hours')");
-    let mut arguments = vec!["query", "--interface", FAR, "--format", "csv", &sql];
+    let mut arguments = vec!["query", "--interface", interface, "--format", "csv", &sql];
     if by == By::Mirror {
         arguments.push("--mirror");
     }
-    let is_ready = if by == By::Copies { has_packet_socket } else { namespace::is_attached };
+    let is_ready = || if by == By::Copies { has_packet_socket() } else { has_program(interface) };
     tapline_during(&arguments, || {
         wait_for(is_ready);
         send();

@@ -39,7 +39,7 @@ fn send(scenario: &Scenario) {
     }
 }
 
-pub(crate) fn wait_for(is_ready: fn() -> bool) {
+pub(crate) fn wait_for(is_ready: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_ready() {
         assert!(start.elapsed() < Duration::from_secs(60), "nobody looks at the interface");
