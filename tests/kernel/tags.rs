@@ -160,10 +160,11 @@ fn a_filter_in_the_kernel_sees_tags_beside_frames() {
     }
 }
 
-/// No driver tells a program on the bridge itself what its ports took out.
+/// No driver tells a program on the bridge itself what its ports took out; `AF_PACKET`, by which its packets are read,
+/// puts it back.
 #[test]
 fn what_xdp_leaves_out_is_told_with_where_to_look_instead() {
-    for (sql, by, (keys, sums), expected) in ASKED {
+    for (sql, by, (keys, sums), expected) in ASKED.into_iter().filter(|asked| asked.1 == By::Table) {
         if !enter() {
             return;
         }

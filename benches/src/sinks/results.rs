@@ -48,6 +48,7 @@ impl Results {
     }
 
     /// Those of them that have so many rows at the most, and one.
+    #[cfg(any(test, feature = "kafka"))]
     pub(super) fn at_most(&self, rows: u64) -> Self {
         Self { count: self.count.min(rows / self.rows_each).max(1), ..self.clone() }
     }
