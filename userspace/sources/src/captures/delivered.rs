@@ -112,22 +112,22 @@ pub(super) enum Recognised {
 }
 
 impl CaptureFolder {
-    /// Whether a file is a capture that was read before.
+    /// Whether a file is a capture that was read before, further than this file was: one that takes the place of a
+    /// file that is gone looks as if that one had grown.
     pub(super) fn recognise(&mut self, id: FileId) -> Recognised {
         let Some((path, known)) = self.path_of(id).zip(self.files.get(&id)) else { return Recognised::New };
-        let (Some(first), 0, 0) = (known.memory.first, known.memory.frames, known.memory.undecodable) else {
-            return Recognised::New;
-        };
+        let Some(first) = known.memory.first else { return Recognised::New };
         let (octets, changed) = (known.memory.octets, known.changed);
+        let read = known.memory.frames + known.memory.undecodable;
         if self.is_being_read(first, id, &path) {
             return Recognised::Later;
         }
         self.note_delivered(|reading| reading.file.first() == Some(first));
         let is_left = self.clock.now().0.saturating_sub(changed.0) >= LEFT_ALONE_NS;
         match self.delivered.find(first, &path, octets) {
-            Found::Same(before) => Recognised::Again(before),
+            Found::Same(before) if before.frames + before.undecodable > read => Recognised::Again(before),
             Found::Longer if !is_left => Recognised::Later,
-            Found::Longer | Found::Nothing => Recognised::New,
+            Found::Same(_) | Found::Longer | Found::Nothing => Recognised::New,
         }
     }
 
