@@ -107,8 +107,7 @@ mod tests {
     #[test]
     fn readers_have_the_cores_that_operators_leave() {
         let readers = |cores: usize, workers, sources| {
-            let options =
-                EngineOptions { workers, cores: (0..cores).collect(), ..EngineOptions::default() };
+            let options = EngineOptions { workers, cores: (0..cores).collect(), ..EngineOptions::default() };
             options.readers(sources)
         };
         // By default there are as many operator threads as `workers_for` says.

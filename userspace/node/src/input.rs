@@ -322,7 +322,7 @@ pub(crate) fn describe_readers(plan: &QueryPlan, queries: &[ContinuousQuery]) ->
     let several = live.interfaces.iter().map(|name| (name, live::receive_queues(name)));
     let lines = several.filter(|(_, queues)| *queues > 1).map(|(name, queues)| match readers.min(queues) {
         1 => format!("packets of {name} are read by one thread{why}, on all of {queues} queues\n"),
-        readers => format!("packets of {name} are read by {readers} threads, which share out {queues} queues\n"),
+        by => format!("packets of {name} are read by {by} threads, which share out {queues} queues\n"),
     });
     Some(lines.collect::<String>()).filter(|lines| !lines.is_empty())
 }
