@@ -32,6 +32,7 @@ mod panes;
 mod parser;
 mod pushed;
 mod queries;
+mod readers;
 mod replay;
 mod rights;
 mod segments;

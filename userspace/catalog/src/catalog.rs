@@ -200,7 +200,8 @@ impl Catalog {
         let CatalogOptions { identity, folder, windows, outlets, alerts, fleet, log, .. } = options;
         let InputSet { inputs, table } = inputs;
         let (subscriber, events) = subscription(EVENTS_CAPACITY, WhenFull::Lose);
-        let (engine, limits) = (EngineOptions { sources: inputs.len(), ..engine }, engine.limits);
+        let sources = inputs.iter().map(|input| input.readers()).sum();
+        let (engine, limits) = (EngineOptions { sources, ..engine }, engine.limits);
         let engine = Engine::start(engine, Arc::clone(&clock), subscriber.clone())
             .map_err(|error| error.to_string())?;
         let inputs = Inputs::new(inputs, Arc::clone(&clock), Arc::clone(&log));
@@ -556,7 +557,8 @@ impl Core {
 
     fn explained(&self, planned: &Planned, streams: &[StreamId]) -> Explained {
         let mut text = planned.describe();
-        text.extend(self.inputs.filters(streams).into_iter().map(|filter| format!("reads {filter}\n")));
+        let ways = self.inputs.filters(streams).into_iter().chain(self.inputs.readers(streams));
+        text.extend(ways.map(|way| format!("reads {way}\n")));
         Explained {
             text,
             diagram: planned.query.diagram(),

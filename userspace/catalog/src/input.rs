@@ -42,6 +42,11 @@ pub trait Input: Send {
     /// The streams that it carries while it is open.
     fn streams(&self) -> Vec<&'static Stream>;
 
+    /// How many threads read what it gives, besides what is counted in the kernel.
+    fn readers(&self) -> usize {
+        1
+    }
+
     /// Whether it is open only while some query reads one of its streams.
     fn is_on_demand(&self) -> bool;
 

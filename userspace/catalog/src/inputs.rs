@@ -318,6 +318,21 @@ impl Inputs {
         filters
     }
 
+    /// How many threads read the packets of those that carry one of these streams, where they may be several, in sentences.
+    pub(crate) fn readers(&self, streams: &[StreamId]) -> Vec<String> {
+        let several = self.slots.iter().filter(|slot| slot.carries(streams) && slot.input.readers() > 1);
+        let sentence = |slot: &Slot| {
+            let (name, readers) = (slot.input.name(), slot.input.readers());
+            let by_one = || format!("packets of {name} by one thread, as flows are metered from them");
+            let by_several = || {
+                format!("packets of {name} by {readers} threads, or by one while some query has flows metered from them")
+            };
+            let are_metered = streams.contains(&StreamId::Flows).then(by_one);
+            are_metered.or_else(|| streams.contains(&StreamId::Packets).then(by_several))
+        };
+        several.filter_map(sentence).collect()
+    }
+
     /// Whether some bring flows that are none of an interface's packets.
     pub(crate) fn give_flows_of_others(&self) -> bool {
         self.slots.iter().any(|slot| gives_flows_of_others(slot.input.as_ref()))

@@ -44,6 +44,9 @@ pub struct InterfacePlan {
     pub interface: String,
     /// Whether it only receives copies: its packets may be taken from the host.
     pub is_mirror: bool,
+    /// How many threads share its queues out, at most, where it only receives copies; `None` for as many as there are cores
+    /// for.
+    pub readers: Option<usize>,
     /// Which of its frames are read.
     pub directions: Directions,
     /// How it is read.
@@ -59,6 +62,9 @@ struct InterfaceInput {
     part: Part,
     /// Whether frames may be taken from the host.
     is_mirror: bool,
+    /// How many threads may share its queues out: as many as was said, or as there are cores for.
+    readers_said: Option<usize>,
+    readers_max: usize,
     directions: Directions,
     options: SourceOptions,
     /// Which frames are rows of the table; those of the options are of whoever reads frames.
@@ -110,9 +116,10 @@ impl fmt::Display for Passed {
     }
 }
 
-/// The inputs of these interfaces, and who counts their packets by flow: the kernel, if it can on all of them.
+/// The inputs of these interfaces, and who counts their packets by flow: the kernel, if it can on all of them. So many
+/// threads share the queues of one out where nothing else is said.
 #[must_use]
-pub fn interface_inputs(interfaces: &[InterfacePlan]) -> InputSet {
+pub fn interface_inputs(interfaces: &[InterfacePlan], readers: usize) -> InputSet {
     // One that is not there may be one that can.
     let is_refused = |plan: &InterfacePlan| {
         let has_no_ip =
@@ -127,18 +134,20 @@ pub fn interface_inputs(interfaces: &[InterfacePlan]) -> InputSet {
             (false, true, false) => &[Part::Table, Part::Packets],
             (false, false, _) => &[Part::Packets],
         };
-        parts.iter().map(move |part| Box::new(InterfaceInput::new(plan, *part)) as Box<dyn Input>)
+        parts.iter().map(move |part| Box::new(InterfaceInput::new(plan, *part, readers)) as Box<dyn Input>)
     });
     let table = by_kernel.then_some(FlowTable::Kernel).filter(|_| !interfaces.is_empty());
     InputSet { inputs: inputs.collect(), table }
 }
 
 impl InterfaceInput {
-    fn new(plan: &InterfacePlan, part: Part) -> Self {
+    fn new(plan: &InterfacePlan, part: Part, readers: usize) -> Self {
         Self {
             interface: plan.interface.clone(),
             part,
             is_mirror: plan.is_mirror && part != Part::Packets,
+            readers_said: plan.readers,
+            readers_max: plan.readers.unwrap_or(readers),
             directions: plan.directions,
             // What one of its inputs leaves to whoever reads frames is not what another one does.
             of_table: Selection::default(),
@@ -214,11 +223,15 @@ impl InterfaceInput {
         Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
     }
 
-    fn packets(&self, frames: Box<dyn FrameSource>) -> Box<dyn Source> {
+    /// What gives its packets, by as many threads as share its queues out.
+    fn packets(&self, frames: Box<dyn FrameSource>) -> Vec<Box<dyn Source>> {
         let is_all = self.part == Part::Frames;
-        let source = PacketSource::of_interface(frames, !is_all, &self.options);
-        let source = if is_all { source.in_place_of_table() } else { source };
-        Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
+        let sources = PacketSource::of_interface(frames.share_out(self.readers()), !is_all, &self.options);
+        let source = |source: PacketSource| {
+            let source = if is_all { source.in_place_of_table() } else { source };
+            Box::new(source.at_end(self.at_end()).counted_by(self.counters())) as Box<dyn Source>
+        };
+        sources.into_iter().map(source).collect()
     }
 }
 
@@ -228,7 +241,7 @@ impl Input for InterfaceInput {
     }
 
     fn identity(&self) -> String {
-        let how = (self.is_mirror, self.directions);
+        let how = (self.is_mirror, self.readers_said, self.directions);
         format!("{} {:?} {how:?} {:?}", self.interface, self.part, self.options)
     }
 
@@ -245,6 +258,16 @@ impl Input for InterfaceInput {
             Part::Table => vec![&PACKET_FLOWS, &TABLE_FLOWS],
             Part::Packets => vec![&PACKETS, &FLOWS],
             Part::Mirror | Part::Frames => vec![&PACKET_FLOWS, &TABLE_FLOWS, &PACKETS, &FLOWS],
+        }
+    }
+
+    fn readers(&self) -> usize {
+        match self.part {
+            Part::Mirror if self.readers_max > 1 => {
+                self.readers_max.min(live::receive_queues(&self.interface))
+            }
+            // Where frames are read in place of the table, flows are metered for whoever asks, at any time.
+            Part::Table | Part::Packets | Part::Mirror | Part::Frames => 1,
         }
     }
 
@@ -349,13 +372,15 @@ impl Input for InterfaceInput {
             Part::Packets | Part::Frames => {
                 let frames = live::open(&self.interface, &self.live_options()).map_err(said)?;
                 self.select_of(frames.as_ref());
-                vec![self.packets(frames)]
+                self.packets(frames)
             }
             Part::Mirror => {
                 let mut input = self.open_table(demand)?;
                 let frames = input.open_packets(&self.live_options()).map_err(said)?;
                 self.select_of(frames.as_ref());
-                vec![self.table(input), self.packets(frames)]
+                let mut sources = vec![self.table(input)];
+                sources.extend(self.packets(frames));
+                sources
             }
         })
     }
@@ -370,7 +395,8 @@ mod tests {
     fn plan(wanted: WantedFrames) -> InterfacePlan {
         let options = SourceOptions::default();
         let directions = Directions::In;
-        InterfacePlan { interface: "lo".to_owned(), is_mirror: false, directions, options, wanted }
+        let interface = "lo".to_owned();
+        InterfacePlan { interface, is_mirror: false, readers: None, directions, options, wanted }
     }
 
     fn filter(text: &str) -> WantedFrames {
@@ -382,12 +408,12 @@ mod tests {
     #[test]
     fn a_filter_over_what_flows_have_in_common_changes_nothing_else() {
         let identities = |wanted| -> Vec<_> {
-            interface_inputs(&[plan(wanted)]).inputs.iter().map(|input| input.identity()).collect()
+            interface_inputs(&[plan(wanted)], 1).inputs.iter().map(|input| input.identity()).collect()
         };
         assert_eq!(identities(filter("tcp port 53")), identities(WantedFrames::default()));
         let told = |part, is_mirror| {
             let plan = InterfacePlan { is_mirror, ..plan(filter("tcp")) };
-            let input = InterfaceInput::new(&plan, part);
+            let input = InterfaceInput::new(&plan, part, 1);
             [StreamId::Packets, StreamId::PacketFlows].map(|stream| input.tells_kernel(stream))
         };
         assert_eq!([told(Part::Table, false), told(Part::Packets, false)], [[false, true], [false; 2]]);
@@ -397,14 +423,14 @@ mod tests {
 
     #[test]
     fn a_filter_over_frames_makes_all_of_them_and_another_one_changes_nothing_else() {
-        let of = |wanted: WantedFrames| InterfaceInput::new(&plan(wanted), Part::Frames);
-        let inputs = interface_inputs(&[plan(filter("tcp and len > 100"))]).inputs;
+        let of = |wanted: WantedFrames| InterfaceInput::new(&plan(wanted), Part::Frames, 1);
+        let inputs = interface_inputs(&[plan(filter("tcp and len > 100"))], 1).inputs;
         let [input] = &inputs[..] else { panic!("one input") };
         let names: Vec<_> = input.streams().iter().map(|stream| stream.id).collect();
         let expected = [StreamId::PacketFlows, StreamId::TableFlows, StreamId::Packets, StreamId::Flows];
         assert_eq!((names.as_slice(), input.meters()), (&expected[..], Meters::WhenAsked));
         assert_eq!(input.identity(), of(filter("udp and len > 100")).identity());
-        let unfiltered = interface_inputs(&[plan(WantedFrames::default())]).inputs;
+        let unfiltered = interface_inputs(&[plan(WantedFrames::default())], 1).inputs;
         assert!(unfiltered.iter().all(|other| other.identity() != input.identity()));
         let mut input = of(filter("tcp"));
         input.want(&filter("udp")).unwrap();
@@ -414,7 +440,7 @@ mod tests {
     #[test]
     fn frames_since_a_cut_are_missing_but_of_flows_nobody_knows() {
         let plan = plan(WantedFrames::default());
-        let input = |part| InterfaceInput::new(&plan, part);
+        let input = |part| InterfaceInput::new(&plan, part, 1);
         let (mut packets, table) = (input(Part::Packets), input(Part::Table));
         assert!(
             packets.is_read_as("lo") && !table.is_read_as("lo") && table.is_read_as(&flow_table_of("lo"))
@@ -439,7 +465,7 @@ mod tests {
     #[test]
     fn how_many_frames_were_sent_meanwhile_nobody_knows() {
         let plan = InterfacePlan { directions: Directions::Both, ..plan(WantedFrames::default()) };
-        let mut input = InterfaceInput::new(&plan, Part::Packets);
+        let mut input = InterfaceInput::new(&plan, Part::Packets, 1);
         let now = Passed::now("lo").unwrap();
         input.go_on_from(&format!("{now} 7"));
         assert_eq!(input.gap_behind(StreamId::Packets), Gap::Unknown);
@@ -451,7 +477,7 @@ mod tests {
     fn another_direction_makes_another_input() {
         let input = |directions| {
             let plan = InterfacePlan { directions, ..plan(WantedFrames::default()) };
-            InterfaceInput::new(&plan, Part::Table)
+            InterfaceInput::new(&plan, Part::Table, 1)
         };
         let of = |directions| input(directions).identity();
         assert_ne!(of(Directions::In), of(Directions::Both));
@@ -459,5 +485,18 @@ mod tests {
         // What is sent passes no filter in the kernel.
         let told = |directions| input(directions).tells_kernel(StreamId::PacketFlows);
         assert_eq!([Directions::In, Directions::Both, Directions::Out].map(told), [true, true, false]);
+    }
+
+    #[test]
+    fn how_many_threads_there_are_cores_for_makes_no_other_input() {
+        let identity = |readers, cores| {
+            let plan = InterfacePlan { is_mirror: true, readers, ..plan(WantedFrames::default()) };
+            InterfaceInput::new(&plan, Part::Mirror, cores).identity()
+        };
+        assert_eq!(identity(None, 1), identity(None, 4));
+        assert_ne!(identity(None, 4), identity(Some(4), 4));
+        let readers = |part| InterfaceInput::new(&plan(WantedFrames::default()), part, 4).readers();
+        // The loopback has one queue.
+        assert_eq!([Part::Table, Part::Packets, Part::Mirror, Part::Frames].map(readers), [1; 4]);
     }
 }

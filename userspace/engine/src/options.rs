@@ -83,8 +83,38 @@ impl Default for EngineOptions {
     }
 }
 
+impl EngineOptions {
+    /// Threads that may read each of so many sources: as many as have a core each beside the operator threads, and one at
+    /// least.
+    #[must_use]
+    pub fn readers(&self, sources: usize) -> usize {
+        let there = || available_parallelism().map_or(1, usize::from);
+        let cores = if self.cores.is_empty() { there() } else { self.cores.len() };
+        (cores.saturating_sub(self.workers) / sources.max(1)).max(1)
+    }
+}
+
 /// Operator threads on so many cores: all but one, at most four.
 #[must_use]
 pub fn workers_for(cores: usize) -> usize {
     cores.saturating_sub(1).clamp(1, 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_have_the_cores_that_operators_leave() {
+        let readers = |cores: usize, workers, sources| {
+            let options = EngineOptions { workers, cores: (0..cores).collect(), ..EngineOptions::default() };
+            options.readers(sources)
+        };
+        // By default there are as many operator threads as `workers_for` says.
+        for (cores, expected) in [(1, 1), (2, 1), (4, 1), (6, 2), (8, 4), (16, 12)] {
+            assert_eq!(readers(cores, workers_for(cores), 1), expected, "{cores} cores");
+        }
+        assert_eq!([1, 2, 3, 100].map(|sources| readers(16, 4, sources)), [12, 6, 4, 1]);
+        assert_eq!([readers(2, 8, 1), readers(2, 1, 0)], [1, 1]);
+    }
 }

@@ -17,6 +17,7 @@ mod source;
 mod tag;
 mod xdp_plan;
 mod xdp_queue;
+mod xdp_shares;
 mod xdp_source;
 
 pub use error::LiveError;
@@ -78,6 +79,12 @@ fn open_best(
         "the port is not said to be a mirror, so that the host gets all frames as well".to_owned()
     };
     Ok(Box::new(PacketSource::open(link, options, vec![reason])?))
+}
+
+/// Queues on which an interface receives, as many as can be shared out among readers; one where it is not there.
+#[must_use]
+pub fn receive_queues(interface: &str) -> usize {
+    link::find(interface).ok().flatten().map_or(1, |link| xdp_plan::receive_queues(&link) as usize)
 }
 
 /// The interface of this name.

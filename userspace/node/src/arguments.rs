@@ -205,7 +205,7 @@ pub(crate) struct RunArguments {
     pub(crate) forward: ForwardArguments,
     /// Read all of this from a file; configs/ has examples.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
-        "interface", "mirror", "direction", "filter", "allow", "deny", "rules", "listen", "captures", "lookup", "queries_max",
+        "interface", "mirror", "readers", "direction", "filter", "allow", "deny", "rules", "listen", "captures", "lookup", "queries_max",
         "receive_buffer", "exporter_identity", "sampling_rate", "event_time", "allowed_lateness_ms", "cores", "workers",
         "groups_max", "octets_max", "waiting_rows_max",
     ])]
@@ -339,6 +339,8 @@ pub(crate) struct LivePlan {
     pub(crate) interfaces: Vec<String>,
     /// Of all interfaces.
     pub(crate) is_mirror: bool,
+    /// How many threads read each of them, at most; `None` for as many as there are cores for.
+    pub(crate) readers: Option<u16>,
     /// Which of their frames are read.
     pub(crate) directions: Directions,
     pub(crate) rules: RulePlan,
@@ -495,6 +497,7 @@ impl QueryArguments {
             return InputPlan::Live(LivePlan {
                 interfaces: self.interface,
                 is_mirror: self.mirror,
+                readers: self.frames.readers,
                 directions: DirectionText::directions(self.frames.direction),
                 rules: self.frames.rules(),
                 listeners: self.listen,

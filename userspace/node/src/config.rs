@@ -16,6 +16,9 @@ use tapline_exports::ListenerUrl;
 use tapline_interface::kernel::Rule;
 use tapline_lookup::TableFile;
 
+/// Readers of an interface: as many as it may have queues.
+pub(crate) const READERS_MAX: u16 = 256;
+
 /// What a file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -81,6 +84,8 @@ pub(crate) struct SourceTable {
     pub(crate) interface: Option<String>,
     /// Whether the interface only receives copies.
     pub(crate) mirror: bool,
+    /// How many threads share its queues out, at most.
+    pub(crate) readers: Option<u16>,
     /// Which of its frames are read.
     pub(crate) direction: Option<DirectionText>,
     pub(crate) listen: Option<Listen>,
@@ -356,6 +361,7 @@ impl SourceTable {
         let of_one_kind = [
             ("name", self.name.is_some(), "listeners and captures", !is_interface),
             ("mirror", self.mirror, "interfaces", is_interface),
+            ("readers", self.readers.is_some(), "interfaces that are mirror ports", self.mirror),
             ("direction", self.direction.is_some(), "interfaces", is_interface),
             ("filter", self.filter.is_some(), "interfaces and captures", kind != SourceKind::Listener),
             ("allow", !self.allow.is_empty(), "interfaces", is_interface),
@@ -371,6 +377,9 @@ impl SourceTable {
             ),
             ("sampling_rate", self.sampling_rate.is_some(), "listeners", kind == SourceKind::Listener),
         ];
+        if self.readers.is_some_and(|readers| !(1..=READERS_MAX).contains(&readers)) {
+            return Err(format!("readers: write a number from 1 to {READERS_MAX}"));
+        }
         if self.mirror && self.direction.is_some() {
             return Err("a mirror port only receives; leave out direction, or mirror".to_owned());
         }
@@ -526,6 +535,14 @@ mod tests {
             (
                 "[[source]]\ninterface = \"a\"\nmirror = true\ndirection = \"both\"",
                 "[[source]] 1: a mirror port only receives; leave out direction, or mirror",
+            ),
+            (
+                "[[source]]\ninterface = \"a\"\nreaders = 2",
+                "[[source]] 1: readers is for interfaces that are mirror ports; leave it out",
+            ),
+            (
+                "[[source]]\ninterface = \"a\"\nmirror = true\nreaders = 0",
+                "[[source]] 1: readers: write a number from 1 to 256",
             ),
             (
                 "[[source]]\ncaptures = \"a\"\ndirection = \"in\"",

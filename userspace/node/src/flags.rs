@@ -50,10 +50,11 @@ struct Flag {
 const EXPORTERS: &[Kind] = &[Exports, ExportsPipe, Udp, Tcp];
 const OF_FRAMES: &str = "write the condition into WHERE instead";
 
-const FLAGS: [Flag; 15] = [
+const FLAGS: [Flag; 16] = [
     Flag { name: "port", kinds: &[Exports, ExportsPipe], instead: "" },
     Flag { name: "filter", kinds: &[Capture, CapturePipe, Interface], instead: OF_FRAMES },
     Flag { name: "mirror", kinds: &[Interface], instead: "" },
+    Flag { name: "readers", kinds: &[Interface], instead: "" },
     Flag { name: "direction", kinds: &[Interface], instead: "" },
     Flag { name: "allow", kinds: &[Interface], instead: OF_FRAMES },
     Flag { name: "deny", kinds: &[Interface], instead: OF_FRAMES },

@@ -15,11 +15,15 @@ use tapline_interface::kernel::{Rule, Verdict};
 use tapline_interface::link::{self, Tampering};
 use tapline_interface::live::{self, FrameSource, LiveError, LiveMode, LiveOptions};
 use tapline_query::{ContinuousQuery, FlowTable};
-use tapline_record::{INTERFACE_COUNTERS, PACKETS, StreamId};
+use tapline_record::{FLOWS, INTERFACE_COUNTERS, PACKET_FLOWS, PACKETS, StreamId};
 use tapline_sources::{
     Demand, ExportSource, KernelInput, KernelSource, Listener, PacketSource, Source, SourceOptions,
     disorder_ns,
 };
+
+/// What is said of readers of an interface that is no mirror port.
+pub(crate) const READERS_OF_MIRRORS: &str =
+    "--readers share out the queues of a mirror port; say --mirror if the port is one, or leave --readers out";
 
 /// Refuses queries over streams that the input does not have, and live aggregates that would never end.
 pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
@@ -44,7 +48,8 @@ pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(),
     Ok(())
 }
 
-/// Refuses `--windows` where no query has any, `--filter` where not all are frames, and rules that cannot be read.
+/// Refuses `--windows` where no query has any, `--filter` where not all are frames, readers where there is no mirror port, and
+/// rules that cannot be read.
 pub(crate) fn check_flags(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {
     if plan.windows.is_some() && queries.iter().all(|query| query.window.is_none()) {
         let message = "--windows counts windows, and no query has any; add to GROUP BY: tumble('60 seconds')";
@@ -55,6 +60,9 @@ pub(crate) fn check_flags(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Resu
             let message = "--filter looks at frames, and flow exports hold none; ask listeners in a run of their own, or \
                            write the condition into WHERE instead";
             Err(Failure::Usage(message.to_owned()))
+        }
+        InputPlan::Live(live) if live.readers.is_some() && !live.is_mirror => {
+            Err(Failure::Usage(READERS_OF_MIRRORS.to_owned()))
         }
         InputPlan::Live(live) => live.rules.read().map(drop),
         InputPlan::Nothing | InputPlan::Packets(_) | InputPlan::Exports { .. } => Ok(()),
@@ -284,10 +292,39 @@ fn open_interface(
     if let Some(input) = kernel {
         opened.add_table(KernelSource::new(input, &plan.source_options));
     }
-    if let Some(frames) = frames {
-        opened.add_packets(PacketSource::of_interface(frames, is_beside_table, &plan.source_options));
-    }
+    let readers = frames.map(|frames| frames.share_out(readers_of(live, queries, plan))).unwrap_or_default();
+    let sources = PacketSource::of_interface(readers, is_beside_table, &plan.source_options);
+    sources.into_iter().for_each(|source| opened.add_packets(source));
     Ok(())
+}
+
+/// Threads that may share the queues of an interface out: one where flows are metered from its packets, of which some
+/// may come on one queue and some on another.
+fn readers_of(live: &LivePlan, queries: &[ContinuousQuery], plan: &QueryPlan) -> usize {
+    if queries.iter().any(|query| query.columns_of(&FLOWS).is_some()) {
+        return 1;
+    }
+    let sources = live.interfaces.len() + live.listeners.len();
+    live.readers.map_or_else(|| plan.options.readers(sources), usize::from)
+}
+
+/// Says how many threads read the packets of mirror ports with several queues, where some query reads them.
+pub(crate) fn describe_readers(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Option<String> {
+    let InputPlan::Live(live) = &plan.input else { return None };
+    let reads = |stream| queries.iter().any(|query| query.columns_of(stream).is_some());
+    let is_by_kernel = queries.iter().any(|query| query.flow_table == Some(FlowTable::Kernel));
+    let are_read = reads(&PACKETS) || reads(&FLOWS) || reads(&PACKET_FLOWS) && !is_by_kernel;
+    if !live.is_mirror || !are_read {
+        return None;
+    }
+    let readers = readers_of(live, queries, plan);
+    let why = if reads(&FLOWS) { ", as flows are metered from them" } else { "" };
+    let several = live.interfaces.iter().map(|name| (name, live::receive_queues(name)));
+    let lines = several.filter(|(_, queues)| *queues > 1).map(|(name, queues)| match readers.min(queues) {
+        1 => format!("packets of {name} are read by one thread{why}, on all of {queues} queues\n"),
+        by => format!("packets of {name} are read by {by} threads, which share out {queues} queues\n"),
+    });
+    Some(lines.collect::<String>()).filter(|lines| !lines.is_empty())
 }
 
 /// What reads an interface: the program that counts, and a reader of packets.

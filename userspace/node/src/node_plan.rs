@@ -7,6 +7,7 @@ use crate::direction::DirectionText;
 use crate::failure::Failure;
 use crate::forward_plan::{AggregatorPlan, ForwardPlan};
 use crate::identity;
+use crate::input::READERS_OF_MIRRORS;
 use crate::limits::{EngineArguments, ReadingArguments};
 use crate::outlets::{self, SinkPlan};
 use crate::psql::PsqlPlan;
@@ -147,10 +148,14 @@ impl NodePlan {
     }
 
     fn of_arguments(arguments: &RunArguments) -> Result<Self, Failure> {
+        if arguments.frames.readers.is_some() && !arguments.mirror {
+            return Err(Failure::Usage(READERS_OF_MIRRORS.to_owned()));
+        }
         let [of_interfaces, of_captures] = wanted::of_arguments(arguments)?;
         let interfaces = arguments.interface.iter().map(|name| SourceTable {
             interface: Some(name.clone()),
             mirror: arguments.mirror,
+            readers: arguments.frames.readers,
             direction: arguments.frames.direction,
             ..SourceTable::default()
         });
@@ -226,8 +231,10 @@ impl NodePlan {
     fn add(&mut self, source: &SourceTable, reading: &ReadingArguments, wanted: WantedFrames) {
         let options = reading.source_options();
         if let Some(interface) = source.interface.clone() {
-            let (is_mirror, directions) = (source.mirror, DirectionText::directions(source.direction));
-            self.interfaces.push(InterfacePlan { interface, is_mirror, directions, options, wanted });
+            let (is_mirror, readers) = (source.mirror, source.readers.map(usize::from));
+            let directions = DirectionText::directions(source.direction);
+            let plan = InterfacePlan { interface, is_mirror, readers, directions, options, wanted };
+            self.interfaces.push(plan);
         } else if let Some(listen) = &source.listen {
             let udp = UdpOptions { receive_buffer_octets: reading.receive_buffer, ..UdpOptions::default() };
             let (name, url, templates) = (source.name.clone(), listen.0.clone(), self.state.clone());
@@ -239,7 +246,8 @@ impl NodePlan {
 
     /// What is to be read; of folders that this node has read before, behind that.
     pub(crate) fn inputs(&self, memories: &Memories) -> InputSet {
-        let mut set = interface_inputs(&self.interfaces);
+        let sources = self.interfaces.len() + self.listeners.len() + self.captures.len();
+        let mut set = interface_inputs(&self.interfaces, self.engine.readers(sources));
         set.inputs.extend(self.listeners.iter().map(|listener| Box::new(listener.clone()) as Box<dyn Input>));
         set.inputs.extend(self.captures.iter().map(|captures| self.captures_input(captures, memories)));
         set

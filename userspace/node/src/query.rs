@@ -111,7 +111,8 @@ fn describe(plan: &QueryPlan, queries: &[ContinuousQuery], reasons: &[Vec<String
     let is_told_to_kernel = queries.iter().any(|query| query.is_told_to_kernel);
     let filter = plan.filter.iter().map(|filter| filter.describe(is_told_to_kernel));
     let directions = input::describe_directions(plan, queries).into_iter();
-    filter.chain(directions).chain(named.map(describe)).collect::<Vec<_>>().join("\n")
+    let readers = input::describe_readers(plan, queries).into_iter();
+    filter.chain(directions).chain(readers).chain(named.map(describe)).collect::<Vec<_>>().join("\n")
 }
 
 /// What was not read to its end, for other reasons than that somebody ended it.

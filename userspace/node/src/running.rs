@@ -3,7 +3,7 @@
 use crate::arguments::QueryPlan;
 use crate::outcome::Outcome;
 use crate::screen::Screen;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,6 +98,8 @@ struct OpenQueries {
     places: HashMap<QueryId, usize>,
     /// What sources are called.
     sources: HashMap<SourceId, String>,
+    /// Those of which it was told that they could not be read any more; several may read one.
+    failed: BTreeSet<String>,
     ended: Vec<Option<EndReason>>,
     satisfied: Vec<bool>,
 }
@@ -112,7 +114,7 @@ impl OpenQueries {
             |(place, (name, query))| Ok((engine.add_named_query(name, query, subscriber.clone())?, place));
         let places = queries.enumerate().map(add).collect::<Result<HashMap<_, _>, EngineError>>()?;
         let (ended, satisfied) = (vec![None; places.len()], vec![false; places.len()]);
-        Ok(Self { places, sources: HashMap::new(), ended, satisfied })
+        Ok(Self { places, sources: HashMap::new(), failed: BTreeSet::new(), ended, satisfied })
     }
 
     /// Shows a result, or notes what became of a query.
@@ -123,7 +125,10 @@ impl OpenQueries {
             Event::Satisfied(query) => self.satisfied[self.places[&query]] = true,
             Event::Ended { query, reason, .. } => self.ended[self.places[&query]] = Some(reason),
             Event::SourceEnded { source, failure: Some(failure) } => {
-                screen.source_failed(&self.sources[&source], &failure);
+                let name = &self.sources[&source];
+                if self.failed.insert(name.clone()) {
+                    screen.source_failed(name, &failure);
+                }
             }
             Event::SourceEnded { failure: None, .. } => {}
         }

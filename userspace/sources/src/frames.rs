@@ -35,9 +35,9 @@ pub(crate) struct InterfaceFrames {
 }
 
 impl InterfaceFrames {
-    /// Those of a source, of whose program another one tells if it is beside a table.
-    pub(crate) fn new(source: Box<dyn FrameSource>, is_beside_table: bool) -> Self {
-        let drawback = source.description().card.drawback.clone().filter(|_| !is_beside_table);
+    /// Those of a source, of whose program another one may tell.
+    pub(crate) fn new(source: Box<dyn FrameSource>, tells_of_program: bool) -> Self {
+        let drawback = source.description().card.drawback.clone().filter(|_| tells_of_program);
         let (counters, looked) = (LiveCounters::default(), Instant::now());
         Self { source, read: 0, counters, looked, missing: 0, drawback }
     }
@@ -103,6 +103,23 @@ impl FrameInput {
     /// All that came to an interface before this was read, on the clock of the programs in front of it, ns.
     pub(crate) fn lent_until_ns(&self) -> u64 {
         if let Self::Interface(interface) = self { interface.source.lent_until_ns() } else { u64::MAX }
+    }
+
+    /// Whether it has all queues that it is to read; frames wait in those that are on their way to it.
+    pub(crate) fn has_all(&self) -> bool {
+        self.may_gather(false)
+    }
+
+    /// Whether [`Self::gather`] may be said now.
+    pub(crate) fn may_gather(&self, are_gathered: bool) -> bool {
+        if let Self::Interface(interface) = self { interface.source.may_gather(are_gathered) } else { true }
+    }
+
+    /// Lets one of those who share an interface read all of its frames, or each its own.
+    pub(crate) fn gather(&mut self, are_gathered: bool) {
+        if let Self::Interface(interface) = self {
+            interface.source.gather(are_gathered);
+        }
     }
 
     /// Whether all was read.
@@ -187,12 +204,12 @@ impl FrameInput {
     /// failure.
     pub(crate) fn interface(
         &self,
-        filter: Option<&FilterState>,
+        filter: Option<FilterState>,
         failure: Option<String>,
     ) -> Option<InterfaceReport> {
         let Self::Interface(InterfaceFrames { source, counters, .. }) = self else { return None };
         let description = source.description().clone();
-        Some(InterfaceReport { description, counters: *counters, filter: filter.cloned(), failure })
+        Some(InterfaceReport { description, counters: *counters, filter, failure })
     }
 }
 
@@ -233,6 +250,10 @@ mod tests {
         fn description(&self) -> &Description {
             &self.description
         }
+
+        fn share_out(self: Box<Self>, _: usize) -> Vec<Box<dyn FrameSource>> {
+            vec![self]
+        }
     }
 
     #[test]
@@ -241,11 +262,12 @@ mod tests {
             interface: "eth0".to_owned(),
             mode: LiveMode::Packet,
             queues: 1,
+            readers: 1,
             card: CardUse::default(),
             reasons: vec![],
         };
         let source = Endless { description, counters: LiveCounters::default() };
-        let mut input = FrameInput::Interface(InterfaceFrames::new(Box::new(source), false));
+        let mut input = FrameInput::Interface(InterfaceFrames::new(Box::new(source), true));
         let fates = |input: &FrameInput, filtered, dropped| {
             let SourceLedger { offered, delivered, filtered, dropped, .. } = input.fates(filtered, dropped);
             [offered, delivered, filtered, dropped]

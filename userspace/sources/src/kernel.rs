@@ -549,7 +549,7 @@ impl Source for KernelSource {
             entries: self.entries,
             flows: self.intake.flows.as_ref().map(TableFlows::counters),
             // What is sent passes no filter in the kernel.
-            filter: self.input.mode.map_or(FilterState::Open, |_| self.filter.state().clone()),
+            filter: self.input.mode.map_or(FilterState::Open, |_| self.filter.state()),
             failure: self.failure(),
         });
     }

@@ -7,12 +7,16 @@
 //!
 //! So another selection is told beside the one that holds, takes its place where frames are read when the kernel lets
 //! through what either keeps, and is told alone then: each frame is looked at by one of the two.
+//!
+//! Several may read the packets of one interface, each some queues of it. The kernel knows them as one reader, who wants what
+//! any of them does: so each goes over to something else when it is ready to, and the last one has the kernel told less.
 
 mod wanted;
 
 use crate::clock::Clock;
 use crate::notice::Notice;
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use tapline_filter::Predicate;
 use tapline_interface::kernel::{CARD_AWAY_NS_MAX, FilterState, FrameReader, SharedFilter, monotonic_ns};
@@ -24,41 +28,73 @@ const CLOCKS_DIFFER_NS: i64 = CARD_AWAY_NS_MAX.cast_signed() + 1_000_000;
 /// Within so many nanoseconds programs end that run now, where the kernel does not say when.
 const ENDS_WITHIN_NS: i64 = 1_000_000_000;
 
+/// What those want who share the frames of an interface, and what was told of their filter.
+#[derive(Default)]
+pub(crate) struct Sharers {
+    /// Of those that have begun.
+    wanted: Mutex<BTreeMap<usize, Wanted>>,
+    notices: Mutex<FilterNotices>,
+}
+
 /// A reader's part of a filter.
 #[derive(Clone)]
 pub(crate) struct ReaderFilter {
     interface: String,
     filter: SharedFilter,
     reader: FrameReader,
+    sharers: Arc<Sharers>,
+    /// Which of them it is.
+    place: usize,
 }
 
 impl ReaderFilter {
     pub(crate) fn new(interface: &str, filter: SharedFilter, reader: FrameReader) -> Self {
-        Self { interface: interface.to_owned(), filter, reader }
+        let (interface, sharers) = (interface.to_owned(), Arc::default());
+        Self { interface, filter, reader, sharers, place: 0 }
     }
 
-    /// Lets the reader have these frames from now on, and maybe others.
-    fn tell(&self, wanted: &Wanted) -> FilterState {
-        let mut filter = self.filter.lock().unwrap_or_else(PoisonError::into_inner);
+    /// That of one of several who share the frames.
+    pub(crate) fn beside(self, sharers: &Arc<Sharers>, place: usize) -> Self {
+        Self { sharers: Arc::clone(sharers), place, ..self }
+    }
+
+    /// Lets the reader have these frames from now on, and maybe others; gives what somebody should hear of.
+    fn tell(&self, wanted: &Wanted) -> Option<Notice> {
+        let mut all = lock(&self.sharers.wanted);
+        all.insert(self.place, wanted.clone());
+        let mut filter = lock(&self.filter);
         if self.reader == FrameReader::Packets {
-            filter.set_whole(wanted.is_whole);
+            filter.set_whole(all.values().any(|wanted| wanted.is_whole));
         }
-        filter.set(self.reader, Some(wanted.predicate()))
+        let state = filter.set(self.reader, Some(Wanted::by_any(all.values())));
+        drop(filter);
+        let mut notices = lock(&self.sharers.notices);
+        notices.note(&self.interface, state);
+        notices.next()
     }
 
     /// As [`Self::tell`]; waits until no program runs any more that was told less, and says when that was.
     fn tell_all(&self, wanted: &Wanted, clock: &dyn Clock) -> Told {
-        let state = self.tell(wanted);
-        let settled = self.filter.lock().unwrap_or_else(PoisonError::into_inner).settle();
+        let notice = self.tell(wanted);
+        let settled = lock(&self.filter).settle();
         let after_ns = if settled.is_ok() { CLOCKS_DIFFER_NS } else { ENDS_WITHIN_NS };
         let since_ns = settled.unwrap_or_else(|_| monotonic_ns() + ENDS_WITHIN_NS.unsigned_abs());
-        Told { state, since: clock.now().plus(after_ns), since_ns }
+        Told { notice, since: clock.now().plus(after_ns), since_ns }
+    }
+
+    /// How the filter stands.
+    fn state(&self) -> FilterState {
+        lock(&self.sharers.notices).state().clone()
     }
 }
 
-/// How a filter came to stand, and since when all programs know it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is to be heard of how a filter came to stand, and since when all programs know it.
 struct Told {
-    state: FilterState,
+    notice: Option<Notice>,
     since: EventTime,
     /// The same on the programs' clock.
     since_ns: u64,
@@ -113,7 +149,7 @@ pub(crate) struct PacketFilter {
     since: EventTime,
     /// The same on the programs' clock, ns.
     since_ns: u64,
-    notices: FilterNotices,
+    notice: Option<Notice>,
 }
 
 impl PacketFilter {
@@ -127,16 +163,15 @@ impl PacketFilter {
             telling: None,
             since: EventTime::MIN,
             since_ns: 0,
-            notices: FilterNotices::default(),
+            notice: None,
         }
     }
 
     /// Lets him have what is kept, as far as queries need it, before he begins to read; as a whole, or headers alone.
     pub(crate) fn begin(&mut self, kept: Predicate, needed: Vec<Predicate>, is_whole: bool) {
         let wanted = Wanted { needed, is_whole, ..Wanted::all_of(kept) };
-        let state = self.filter.tell(&wanted);
+        self.notice = self.filter.tell(&wanted);
         self.course = Course::behind(wanted);
-        self.notices.note(&self.filter.interface, state);
     }
 
     /// Begins to let him have what queries need, frames as a whole if some do; says whether all comes that is wanted. It is
@@ -191,13 +226,13 @@ impl PacketFilter {
     }
 
     /// How the filter stands.
-    pub(crate) const fn state(&self) -> &FilterState {
-        self.notices.state()
+    pub(crate) fn state(&self) -> FilterState {
+        self.filter.state()
     }
 
     /// What somebody should hear of.
     pub(crate) fn notice(&mut self) -> Option<Notice> {
-        self.notices.next()
+        self.notice.take()
     }
 
     fn tell(&mut self, wanted: &Wanted) {
@@ -222,7 +257,7 @@ impl PacketFilter {
         if let Some(told) = told {
             self.since = self.since.max(told.since);
             self.since_ns = self.since_ns.max(told.since_ns);
-            self.notices.note(&self.filter.interface, told.state);
+            self.notice = told.notice.or_else(|| self.notice.take());
         }
     }
 }
@@ -232,15 +267,15 @@ pub(crate) struct TableFilter {
     filter: ReaderFilter,
     wanted: Wanted,
     clock: Arc<dyn Clock>,
-    notices: FilterNotices,
+    notice: Option<Notice>,
 }
 
 impl TableFilter {
     /// That of a table that counts all frames that are kept so far.
     pub(crate) fn new(filter: ReaderFilter, kept: Predicate, clock: Arc<dyn Clock>) -> Self {
-        let (wanted, mut notices) = (Wanted::all_of(kept), FilterNotices::default());
-        notices.note(&filter.interface, filter.tell(&wanted));
-        Self { filter, wanted, clock, notices }
+        let wanted = Wanted::all_of(kept);
+        let notice = filter.tell(&wanted);
+        Self { filter, wanted, clock, notice }
     }
 
     /// Counts what is kept as far as queries need it. When this is done, no program runs any more that was told to
@@ -263,13 +298,13 @@ impl TableFilter {
     }
 
     /// How the filter stands.
-    pub(crate) const fn state(&self) -> &FilterState {
-        self.notices.state()
+    pub(crate) fn state(&self) -> FilterState {
+        self.filter.state()
     }
 
     /// What somebody should hear of.
     pub(crate) fn notice(&mut self) -> Option<Notice> {
-        self.notices.next()
+        self.notice.take()
     }
 
     fn want(&mut self, change: impl FnOnce(&mut Wanted)) {
@@ -278,8 +313,8 @@ impl TableFilter {
         let is_as_before = wanted.is_as(&self.wanted);
         self.wanted = wanted;
         if !is_as_before {
-            let Told { state, .. } = self.filter.tell_all(&self.wanted, self.clock.as_ref());
-            self.notices.note(&self.filter.interface, state);
+            let Told { notice, .. } = self.filter.tell_all(&self.wanted, self.clock.as_ref());
+            self.notice = notice.or_else(|| self.notice.take());
         }
     }
 }

@@ -40,3 +40,24 @@ pub struct PacketReport {
     /// Flows that were built, if some query asked for them.
     pub flows: Option<FlowMeterCounters>,
 }
+
+impl PacketReport {
+    /// Whether another one is of who reads other frames of the same interface.
+    #[must_use]
+    pub fn is_beside(&self, other: &Self) -> bool {
+        let is_read = self.interface.is_some() && other.interface.is_some();
+        is_read && self.source == other.source
+    }
+
+    /// Adds what one that is beside it tells, of whose interface and flows the first one has told.
+    pub fn add(&mut self, other: Self) {
+        self.ledger += other.ledger;
+        self.damage += other.damage;
+        self.unread += other.unread;
+        self.frame_octets += other.frame_octets;
+        if let Some((interface, other)) = self.interface.as_mut().zip(other.interface) {
+            interface.counters += other.counters;
+            interface.failure = interface.failure.take().or(other.failure);
+        }
+    }
+}

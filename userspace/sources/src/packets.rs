@@ -6,7 +6,7 @@ use crate::active::{FlowsAsk, FlowsTold};
 use crate::captures::CaptureFolder;
 use crate::demand::Demand;
 use crate::frames::{FrameInput, InterfaceFrames};
-use crate::kernel_filter::{PacketFilter, ReaderFilter};
+use crate::kernel_filter::{PacketFilter, ReaderFilter, Sharers};
 use crate::ledger::LedgerRows;
 use crate::metered::MeteredFlows;
 use crate::notice::Notice;
@@ -38,6 +38,8 @@ const UNIT: &str = "frames";
 /// Reads frames.
 pub struct PacketSource {
     input: FrameInput,
+    /// Which of those it is who share an interface; the first one alone meters flows.
+    reader: usize,
     options: SourceOptions,
     /// Which frames become rows, and how many do not.
     selecting: Selecting,
@@ -82,18 +84,31 @@ impl PacketSource {
         Self::new(FrameInput::Files(files), lateness_ns, options)
     }
 
-    /// Reads an interface; the kernel may count its packets by flow meanwhile.
+    /// Reads an interface, each of these some of its frames; the kernel may count its packets by flow meanwhile. They have one
+    /// name, one filter in the kernel, and accounts that add up to that of the interface.
     #[must_use]
     pub fn of_interface(
+        readers: Vec<Box<dyn FrameSource>>,
+        is_beside_table: bool,
+        options: &SourceOptions,
+    ) -> Vec<Self> {
+        let sharers = Arc::default();
+        let source = |(reader, frames)| Self::of_reader((reader, &sharers), frames, is_beside_table, options);
+        readers.into_iter().enumerate().map(source).collect()
+    }
+
+    fn of_reader(
+        (reader, sharers): (usize, &Arc<Sharers>),
         source: Box<dyn FrameSource>,
         is_beside_table: bool,
         options: &SourceOptions,
     ) -> Self {
         let (name, filter) = (source.description().interface.clone(), source.filter());
-        let part = |filter| ReaderFilter::new(&name, filter, FrameReader::Packets);
+        let part = |filter| ReaderFilter::new(&name, filter, FrameReader::Packets).beside(sharers, reader);
         let kernel = filter.map(|filter| PacketFilter::new(part(filter), Arc::clone(&options.clock)));
-        let input = FrameInput::Interface(InterfaceFrames::new(source, is_beside_table));
-        Self { is_beside_table, kernel, ..Self::new(input, options.packets_lateness_ns(), options) }
+        let tells_of_program = reader == 0 && !is_beside_table;
+        let input = FrameInput::Interface(InterfaceFrames::new(source, tells_of_program));
+        Self { reader, is_beside_table, kernel, ..Self::new(input, options.packets_lateness_ns(), options) }
     }
 
     /// Reads a folder in which captures appear.
@@ -102,7 +117,8 @@ impl PacketSource {
         Self::new(FrameInput::Folder(Box::new(folder)), options.packets_lateness_ns(), options)
     }
 
-    /// Gives all that the kernel's table would, which does not tell apart what a filter looks at, and counts nothing.
+    /// Gives all that the kernel's table would, which does not tell apart what a filter looks at, and counts nothing. It is the
+    /// only one that reads its input.
     #[must_use]
     pub fn in_place_of_table(self) -> Self {
         Self { is_for_table: true, ..self }
@@ -125,6 +141,7 @@ impl PacketSource {
             ledger: None,
             total_octets: input.total_octets(),
             input,
+            reader: 0,
             selecting: Selecting::by(&options.selection),
             frames_filtered: 0,
             frames_dropped: 0,
@@ -361,9 +378,11 @@ impl Source for PacketSource {
 
     fn prepare(&mut self, demand: &Demand) -> bool {
         let (needed, is_whole) = (self.needed(demand), self.needs_whole(demand));
-        let Some(kernel) = &mut self.kernel else { return true };
+        let may_gather = self.input.may_gather(self.gathers(demand));
+        let Some(kernel) = &mut self.kernel else { return may_gather };
         // What the program has cut must have been read before anybody looks behind headers.
-        kernel.need(needed, is_whole) && (!is_whole || self.input.lent_until_ns() >= kernel.since_ns())
+        let comes = kernel.need(needed, is_whole);
+        comes && may_gather && (!is_whole || self.input.lent_until_ns() >= kernel.since_ns())
     }
 
     fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
@@ -405,7 +424,9 @@ impl Source for PacketSource {
         match read {
             Ok(0) if self.input.is_at_end() || self.is_gone => Step::End,
             Ok(0) => {
-                self.passing.has_read_all();
+                if self.input.has_all() {
+                    self.passing.has_read_all();
+                }
                 Step::Idle
             }
             Ok(_) => Step::Read,

@@ -44,12 +44,28 @@ impl Clock for SetClock {
 struct Wire {
     frames: VecDeque<(EventTime, Vec<u8>)>,
     counters: LiveCounters,
+    /// Whether one of several reads all.
+    are_gathered: bool,
 }
 
 /// Gives what is on the wire.
 struct Interface {
     wire: Arc<Mutex<Wire>>,
     description: Description,
+}
+
+impl Interface {
+    fn on(wire: &Arc<Mutex<Wire>>) -> Box<dyn FrameSource> {
+        let description = Description {
+            interface: "made0".to_owned(),
+            mode: LiveMode::Packet,
+            queues: 1,
+            readers: 1,
+            card: CardUse::default(),
+            reasons: vec![],
+        };
+        Box::new(Self { wire: Arc::clone(wire), description })
+    }
 }
 
 impl FrameSource for Interface {
@@ -72,6 +88,14 @@ impl FrameSource for Interface {
     fn description(&self) -> &Description {
         &self.description
     }
+
+    fn share_out(self: Box<Self>, _: usize) -> Vec<Box<dyn FrameSource>> {
+        vec![self]
+    }
+
+    fn gather(&mut self, are_gathered: bool) {
+        self.wire.lock().unwrap().are_gathered = are_gathered;
+    }
 }
 
 /// A source, its clock and its wire.
@@ -92,17 +116,10 @@ impl Bench {
     fn by(demand: &Demand, change: impl FnOnce(PacketSource) -> PacketSource) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(START_S * SECOND_NS)));
         let wire = Arc::new(Mutex::new(Wire::default()));
-        let description = Description {
-            interface: "made0".to_owned(),
-            mode: LiveMode::Packet,
-            queues: 1,
-            card: CardUse::default(),
-            reasons: vec![],
-        };
-        let interface = Interface { wire: Arc::clone(&wire), description };
         let given: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
         let options = SourceOptions { clock: given, batch_rows: 4, ..SourceOptions::default() };
-        let mut source = change(PacketSource::of_interface(Box::new(interface), false, &options));
+        let mut sources = PacketSource::of_interface(vec![Interface::on(&wire)], false, &options);
+        let mut source = change(sources.remove(0));
         source.bind(demand).unwrap();
         Self { source, clock, wire, selection: options.selection }
     }
@@ -350,4 +367,52 @@ fn in_place_of_the_table_flows_are_metered_for_whoever_asks() {
     assert_eq!(flows(&mut bench, true), Some(2));
     bench.source.forget_flows();
     assert_eq!(flows(&mut bench, true), Some(0), "they were let go");
+}
+
+#[test]
+fn of_those_who_share_an_interface_the_first_reads_all_while_flows_are_metered() {
+    let wires: [Arc<Mutex<Wire>>; 2] = Default::default();
+    let readers = wires.iter().map(Interface::on).collect();
+    let mut sources = PacketSource::of_interface(readers, false, &SourceOptions::default());
+    sources.iter_mut().for_each(|source| source.bind(&demand(false)).unwrap());
+    for flows in [false, true, true, false] {
+        for source in &mut sources {
+            assert!(source.prepare(&demand(flows)));
+            source.relayout(&demand(flows)).unwrap();
+        }
+        let gathered = wires.each_ref().map(|wire| wire.lock().unwrap().are_gathered);
+        assert_eq!(gathered, [flows; 2]);
+        let carries = |source: &PacketSource| {
+            let mut streams = source.streams().into_iter();
+            streams.any(|stream| stream.id == StreamId::Flows)
+        };
+        assert_eq!(sources.iter().map(carries).collect::<Vec<_>>(), [flows, false]);
+        assert_eq!(sources[1].watermarks().of(StreamId::Flows), EventTime::MAX, "nobody waits for its flows");
+    }
+}
+
+#[test]
+fn accounts_of_those_who_share_an_interface_add_up() {
+    let wires: [Arc<Mutex<Wire>>; 2] = Default::default();
+    let readers = wires.iter().map(Interface::on).collect();
+    let mut sources = PacketSource::of_interface(readers, false, &SourceOptions::default());
+    let packet = frames::ipv4(frames::UDP, &frames::udp(1, 53, b"data"));
+    let frame = (EventTime(0), frames::ethernet(frames::IPV4, &packet));
+    for ((came, lost), (source, wire)) in [(3, 2), (5, 7)].into_iter().zip(sources.iter_mut().zip(&wires)) {
+        source.bind(&demand(false)).unwrap();
+        {
+            let mut wire = wire.lock().unwrap();
+            wire.frames.extend((0..came).map(|_| frame.clone()));
+            wire.counters.drops.ring = lost;
+        }
+        while source.step() == Step::Read {}
+        source.report();
+    }
+    let told = |source: &PacketSource| source.reported().last().unwrap();
+    let (mut sum, other) = (told(&sources[0]), told(&sources[1]));
+    assert!(sum.is_beside(&other));
+    sum.add(other);
+    assert!(sum.ledger.adds_up(), "{sum:?}");
+    assert_eq!((sum.ledger.offered, sum.ledger.delivered, sum.ledger.dropped), (17, 8, 9));
+    assert_eq!(sum.interface.map(|of| of.counters.drops.sum()), Some(9));
 }

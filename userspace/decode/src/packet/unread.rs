@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::AddAssign;
 
 /// Kinds that are counted one by one; the others are counted together.
 const KINDS_MAX: usize = 256;
@@ -175,13 +176,23 @@ impl UnreadCounts {
     /// Counts one more.
     #[cold]
     pub fn count(&mut self, what: Unread) {
+        self.add(what, 1);
+    }
+
+    fn add(&mut self, what: Unread, frames: u64) {
         let is_counted = self.0.len() < KINDS_MAX || self.0.contains_key(&what);
-        *self.0.entry(if is_counted { what } else { Unread::Other }).or_default() += 1;
+        *self.0.entry(if is_counted { what } else { Unread::Other }).or_default() += frames;
     }
 
     /// What was met, with how often.
     pub fn iter(&self) -> impl Iterator<Item = (Unread, u64)> + '_ {
         self.0.iter().map(|(&what, &frames)| (what, frames))
+    }
+}
+
+impl AddAssign for UnreadCounts {
+    fn add_assign(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(what, frames)| self.add(what, frames));
     }
 }
 
@@ -217,5 +228,10 @@ mod tests {
         let all: Vec<_> = counts.iter().collect();
         assert_eq!((all.len(), all[0]), (KINDS_MAX + 1, (Unread::Ethertype(0), 2)));
         assert_eq!(all[KINDS_MAX], (Unread::Other, 1000 - KINDS_MAX as u64));
+        let (mut sum, mut others) = (counts.clone(), UnreadCounts::default());
+        [Unread::Ethertype(0), Unread::Llc(1)].into_iter().for_each(|what| others.count(what));
+        sum += others;
+        let all: Vec<_> = sum.iter().collect();
+        assert_eq!((all[0], all[KINDS_MAX].1), ((Unread::Ethertype(0), 3), 1001 - KINDS_MAX as u64));
     }
 }

@@ -10,6 +10,7 @@ const CALENDAR_STEP_NS: u64 = 1_000;
 const CALENDAR_LOOK_NS: u64 = 1_000_000_000;
 
 /// Where the calendar stands, looked at from time to time.
+#[derive(Clone)]
 pub(super) struct Calendar {
     clock: Clock,
     looked_ns: u64,

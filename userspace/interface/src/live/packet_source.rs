@@ -72,6 +72,7 @@ impl PacketSource {
             interface: link.name.clone(),
             mode: LiveMode::Packet,
             queues: link.receive_queues,
+            readers: 1,
             card: CardUse::default(),
             reasons,
         };
@@ -155,6 +156,10 @@ impl FrameSource for PacketSource {
 
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn share_out(self: Box<Self>, _: usize) -> Vec<Box<dyn FrameSource>> {
+        vec![self]
     }
 }
 

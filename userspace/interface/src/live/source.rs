@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::AddAssign;
 
 use tapline_decode::Frame;
 
@@ -38,6 +39,8 @@ pub struct Description {
     pub mode: LiveMode,
     /// Queues of the interface that are read.
     pub queues: u32,
+    /// Who read them, each some of them.
+    pub readers: u32,
     /// What the program in front of it takes from the card.
     pub card: CardUse,
     /// Why it is not the better mode, one sentence each.
@@ -70,6 +73,15 @@ impl Drops {
         if now.index == opened.index {
             self.interface = self.interface.max(now.missed.saturating_sub(opened.missed));
         }
+    }
+}
+
+impl AddAssign for Drops {
+    fn add_assign(&mut self, other: Self) {
+        self.interface += other.interface;
+        self.program += other.program;
+        self.memory += other.memory;
+        self.ring += other.ring;
     }
 }
 
@@ -111,6 +123,23 @@ impl LiveCounters {
     }
 }
 
+impl AddAssign for LiveCounters {
+    /// Adds what another reader of the same interface counted.
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.octets += other.octets;
+        self.cut += other.cut;
+        self.joined += other.joined;
+        self.filtered += other.filtered;
+        self.unwanted += other.unwanted;
+        self.stamped += other.stamped;
+        self.mistrusted += other.mistrusted;
+        self.drops += other.drops;
+        self.starved += other.starved;
+        self.interruptions += other.interruptions;
+    }
+}
+
 /// A live source of frames; it moves to the thread that reads it.
 pub trait FrameSource: Send {
     /// Lends up to `frames_max` (at least 1) next frames to `visit`; returns how many.
@@ -130,7 +159,20 @@ pub trait FrameSource: Send {
     /// What was opened, and why nothing better.
     fn description(&self) -> &Description;
 
-    /// The pre-filter of the program in front of it; `None` if there is no program.
+    /// Shares its queues out among so many readers, of which it is the first, if there are enough: what they give and count
+    /// together is what it would have given and counted. Where nothing can be shared out it stays the only one.
+    fn share_out(self: Box<Self>, readers: usize) -> Vec<Box<dyn FrameSource>>;
+
+    /// Whether [`Self::gather`] may be said now: what was said before is done, and who is to take queues is ready to.
+    fn may_gather(&self, _are_gathered: bool) -> bool {
+        true
+    }
+
+    /// Of readers that share an interface, lets the first one read all its queues from now on, or each its own again. It is
+    /// to be said to all of them, to the first one first.
+    fn gather(&mut self, _are_gathered: bool) {}
+
+    /// The pre-filter of the program in front of it; `None` if there is no program, or if another reader has it.
     fn prefilter(&self) -> Option<SharedPreFilter> {
         None
     }

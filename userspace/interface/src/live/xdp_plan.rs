@@ -63,10 +63,14 @@ pub(crate) fn xdp_takes(mtu_octets: u32) -> bool {
     frame_shape(1, mtu_octets).is_some()
 }
 
-/// Queues that receive.
+/// Queues on which an interface receives, as it is set up now: one at least.
+pub(super) fn receive_queues(link: &Link) -> u32 {
+    link::channels(&link.name).map_or(link.receive_queues, |channels| channels.receive).max(1)
+}
+
+/// Those of them that are read.
 fn queue_count(link: &Link) -> Result<u32, Obstacle> {
-    let queues = link::channels(&link.name).map_or(link.receive_queues, |channels| channels.receive);
-    match queues.max(1) {
+    match receive_queues(link) {
         queues @ 1..=QUEUES_MAX => Ok(queues),
         queues => Err(Obstacle::Unsuitable(format!(
             "{queues} receive queues are more than the {QUEUES_MAX} that the program knows; \

@@ -76,6 +76,7 @@ pub(super) enum QueueError {
 
 /// A queue.
 pub(super) struct XdpQueue {
+    number: u32,
     // In this order: the kernel must have let go of the memory before it goes.
     socket: XdpSocket,
     receive: RxRing,
@@ -85,6 +86,8 @@ pub(super) struct XdpQueue {
     memory: Umem,
     /// All that came before this was lent, on the programs' clock, ns.
     lent_until_ns: u64,
+    /// What was dropped, as far as it was told.
+    told: [u64; 3],
 }
 
 /// Frames that were taken out of the ring and not lent yet.
@@ -102,6 +105,7 @@ impl XdpQueue {
         let socket =
             builder.bind(NicIndex::new(interface_index), queue, flags).map_err(QueueError::Socket)?;
         let mut queue = Self {
+            number: queue,
             socket,
             receive,
             fill: rings.fill_ring,
@@ -109,9 +113,15 @@ impl XdpQueue {
             burst: Burst(VecDeque::with_capacity(BURST_FRAMES)),
             memory,
             lent_until_ns: 0,
+            told: [0; 3],
         };
         queue.refill().map_err(|_| QueueError::Memory)?;
         Ok(queue)
+    }
+
+    /// Its number on the interface.
+    pub(super) const fn number(&self) -> u32 {
+        self.number
     }
 
     /// The socket, to wait for, and to redirect frames to.
@@ -126,11 +136,13 @@ impl XdpQueue {
         Ok(options & libc::XDP_OPTIONS_ZEROCOPY != 0)
     }
 
-    /// Frames dropped: as there was no memory or not enough of it, and as the ring was full; and how often there
-    /// was no memory.
-    pub(super) fn drops(&self) -> io::Result<[u64; 3]> {
+    /// Frames dropped since the last call, whoever made it: as there was no memory or not enough of it, and as the ring
+    /// was full; and how often there was no memory.
+    pub(super) fn newly_dropped(&mut self) -> io::Result<[u64; 3]> {
         let counted = self.socket.statistics().map_err(io::Error::other)?;
-        Ok([counted.rx_dropped, counted.rx_ring_full, counted.rx_fill_ring_empty_descs])
+        let counted = [counted.rx_dropped, counted.rx_ring_full, counted.rx_fill_ring_empty_descs];
+        let before = std::mem::replace(&mut self.told, counted);
+        Ok(std::array::from_fn(|place| counted[place].saturating_sub(before[place])))
     }
 
     /// Lends up to `frames_max` frames, each with what the program wrote in front of it; returns how many.

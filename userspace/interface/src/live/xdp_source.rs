@@ -3,6 +3,7 @@
 //! Takes an interface, attaches the capture program, gives the frames that it redirects, with the program's time,
 //! in order within a queue. Frames that the program's filter left out, those that it could not redirect, and those that
 //! found no memory or no room, are counted: seen by the program = filtered + unwanted + read + dropped + on their way.
+//! Several may share the queues of an interface out; the first of them counts what the program does.
 
 use std::io;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::Promiscuous;
 use super::calendar::Calendar;
 use super::xdp_plan::{Obstacle, driver_name, no_queue, plan, refused};
 use super::xdp_queue::{UmemShape, XdpQueue};
+use super::xdp_shares::{Common, Shares, gone};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
 use crate::kernel::{
     AttachMode, CardUse, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, SharedFilter,
@@ -30,13 +32,18 @@ use tapline_socket::option;
 /// How long frames gather when the rings were just emptied; these have room for many times as long.
 const GATHER: Duration = Duration::from_micros(100);
 
-/// An interface that is read through `AF_XDP`.
+/// Longest wait of a reader that a queue is on its way to, ms.
+const MOVE_WAIT_MS: u16 = 1;
+
+/// An interface that is read through `AF_XDP`, or some queues of one.
 pub struct XdpSource {
-    // In this order: the program comes off first, so that it does not look for sockets that are gone.
-    _program: Option<KernelCapture>,
+    /// Which of the interface's readers it is, and what each of them reads.
+    reader: u32,
+    shares: Shares,
+    /// How many queues it is to read; those that are missing are on their way.
+    expected: usize,
+    common: Arc<Common>,
     queues: Vec<XdpQueue>,
-    /// Asks the interface for all frames as long as it is open.
-    _promiscuous: Option<Promiscuous>,
     /// The queue to read next.
     next: usize,
     poll: Poll,
@@ -44,16 +51,58 @@ pub struct XdpSource {
     is_flowing: bool,
     link: Link,
     calendar: Calendar,
-    /// What the program is told of it.
-    calendar_of_program: ToldCalendar,
-    /// What the program counts, and had counted before this source was there.
-    tally: Tally,
-    before: Counters,
-    prefilter: SharedPreFilter,
+    /// The program, as the first reader knows it.
+    program: Option<Program>,
     filter: SharedFilter,
     snap_octets: usize,
     description: Description,
     counters: LiveCounters,
+}
+
+/// What a source knows of the program in front of it.
+struct Program {
+    /// What it is told of the calendar.
+    calendar: ToldCalendar,
+    /// What it counts, and had counted before the source was there.
+    tally: Tally,
+    before: Counters,
+    prefilter: SharedPreFilter,
+}
+
+/// Queues that a program redirects to.
+struct Begun {
+    queues: Vec<XdpQueue>,
+    promiscuous: Option<Promiscuous>,
+    description: Description,
+    program: Program,
+    filter: SharedFilter,
+}
+
+impl Begun {
+    /// Opens so many queues, and lets the program redirect to them.
+    fn with(
+        program: &mut KernelCapture,
+        link: &Link,
+        options: &LiveOptions,
+        (queues, shape): (u32, UmemShape),
+    ) -> Result<Self, Obstacle> {
+        let queues = open_queues(link, queues, shape)?;
+        for queue in &queues {
+            program.set_socket(queue.number(), queue.socket()).map_err(LiveError::Kernel)?;
+        }
+        let promiscuous = options.is_promiscuous.then(|| Promiscuous::of(link)).transpose()?;
+        let description = describe(link, &queues, program.card())?;
+        program.set_packets_wanted(true);
+        program.set_mirror(true);
+        let filter = program.filter();
+        let program = Program {
+            calendar: program.calendar().map_err(LiveError::Kernel)?,
+            tally: program.tally(),
+            before: program.counters(),
+            prefilter: program.prefilter(),
+        };
+        Ok(Self { queues, promiscuous, description, program, filter })
+    }
 }
 
 impl XdpSource {
@@ -62,8 +111,8 @@ impl XdpSource {
         let plan = plan(link, options)?;
         let mut program = load(options)?;
         program.attach(&link.name, AttachMode::Native).map_err(|error| refused(&link.name, error))?;
-        let source = Self::begin(link, options, plan, &mut program)?;
-        Ok(Self { _program: Some(program), ..source })
+        let begun = Begun::with(&mut program, link, options, plan)?;
+        Ok(Self::new(link, options, begun, Some(program)))
     }
 
     /// Begins to read an interface that a program is attached to already, whose owner keeps it.
@@ -73,49 +122,68 @@ impl XdpSource {
         options: &LiveOptions,
     ) -> Result<Self, Obstacle> {
         let plan = plan(link, options)?;
-        Self::begin(link, options, plan, program)
+        let begun = Begun::with(program, link, options, plan)?;
+        Ok(Self::new(link, options, begun, None))
     }
 
-    /// Opens so many queues, and lets the program redirect to them.
-    fn begin(
-        link: &Link,
-        options: &LiveOptions,
-        (queues, shape): (u32, UmemShape),
-        program: &mut KernelCapture,
-    ) -> Result<Self, Obstacle> {
-        let queues = open_queues(link, queues, shape)?;
-        for (number, queue) in (0..).zip(&queues) {
-            program.set_socket(number, queue.socket()).map_err(LiveError::Kernel)?;
-        }
-        let promiscuous = options.is_promiscuous.then(|| Promiscuous::of(link)).transpose()?;
-        let description = describe(link, &queues, program.card())?;
-        program.set_packets_wanted(true);
-        program.set_mirror(true);
-        Ok(Self {
-            _program: None,
+    /// The only reader of these queues; with the program, if it is its own.
+    fn new(link: &Link, options: &LiveOptions, begun: Begun, own: Option<KernelCapture>) -> Self {
+        let Begun { queues, promiscuous, description, program, filter } = begun;
+        Self {
+            reader: 0,
+            shares: Shares::of_one(queues.len() as u32),
+            expected: queues.len(),
+            common: Arc::new(Common::keeping(own, promiscuous)),
             queues,
-            _promiscuous: promiscuous,
             next: 0,
             poll: Poll::default(),
             is_flowing: false,
             link: link.clone(),
             calendar: Calendar::new(),
-            calendar_of_program: program.calendar().map_err(LiveError::Kernel)?,
-            tally: program.tally(),
-            before: program.counters(),
-            prefilter: program.prefilter(),
-            filter: program.filter(),
+            program: Some(program),
+            filter,
             snap_octets: options.snap_octets.max(1) as usize,
             description,
             counters: LiveCounters::default(),
-        })
+        }
+    }
+
+    /// Another reader of the interface, which has its share of the queues.
+    fn beside(&mut self, reader: u32) -> Self {
+        let shares = self.shares;
+        let is_its = |queue: &mut XdpQueue| shares.reader_of(queue.number()) == reader;
+        let queues: Vec<_> = self.queues.extract_if(.., is_its).collect();
+        Self {
+            reader,
+            shares,
+            expected: queues.len(),
+            common: Arc::clone(&self.common),
+            queues,
+            next: 0,
+            poll: Poll::default(),
+            is_flowing: false,
+            link: self.link.clone(),
+            calendar: self.calendar.clone(),
+            program: None,
+            filter: Arc::clone(&self.filter),
+            snap_octets: self.snap_octets,
+            description: self.description.clone(),
+            counters: LiveCounters::default(),
+        }
+    }
+
+    /// Whether it has all queues that it is to read.
+    const fn has_all(&self) -> bool {
+        self.queues.len() == self.expected
     }
 
     /// Lends what is in the rings, beginning with another queue each time; returns how many frames that were.
     fn lend(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
         let now_ns = monotonic_ns();
         let clock = self.calendar.clock(now_ns);
-        self.calendar_of_program.follow(clock);
+        if let Some(program) = &mut self.program {
+            program.calendar.follow(clock);
+        }
         let mut frames = 0;
         for _ in 0..self.queues.len() {
             let (counters, link, snap_octets) = (&mut self.counters, &self.link, self.snap_octets);
@@ -147,21 +215,26 @@ impl XdpSource {
             // Waking up for each frame costs more than the frame does.
             thread::sleep(GATHER);
         }
-        match self.poll.wait(self.queues.iter().map(XdpQueue::socket), WAIT_MS) {
+        let wait_ms = if self.has_all() { WAIT_MS } else { MOVE_WAIT_MS };
+        match self.poll.wait(self.queues.iter().map(XdpQueue::socket), wait_ms) {
             Err(error) if !is_passing(&error) => return Err(error),
             _ => {}
         }
         for queue in &self.queues {
             if let Some(error) = option::taken_error(queue.socket())? {
-                return Err(gone(&self.link.name, error));
+                self.common.note_gone();
+                return Err(of_socket(&self.link.name, error));
             }
         }
-        Ok(())
+        self.common.check(&self.link.name)
     }
 }
 
 impl FrameSource for XdpSource {
     fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
+        if !self.has_all() {
+            self.queues.extend(self.common.take_for(self.reader));
+        }
         let mut frames = self.lend(frames_max, visit)?;
         if frames == 0 {
             self.wait()?;
@@ -172,20 +245,23 @@ impl FrameSource for XdpSource {
     }
 
     fn counters(&mut self) -> io::Result<LiveCounters> {
-        let mut sums = [0; 3];
-        for queue in &self.queues {
-            sums.iter_mut().zip(queue.drops()?).for_each(|(sum, more)| *sum += more);
-        }
         let drops = &mut self.counters.drops;
-        [drops.memory, drops.ring, self.counters.starved] = sums;
-        let since = self.tally.counters().since(&self.before);
-        drops.program = since.unredirected_packets;
-        self.counters.filtered = since.filtered_packets;
-        self.counters.stamped = since.stamped_packets;
-        self.counters.mistrusted = since.mistrusted_packets;
-        self.counters.unwanted = since.unwanted_packets + since.unread_packets;
-        if let Some(link) = link::find(&self.link.name)? {
-            drops.miss(&link, &self.link);
+        for queue in &mut self.queues {
+            let [memory, ring, starved] = queue.newly_dropped()?;
+            drops.memory += memory;
+            drops.ring += ring;
+            self.counters.starved += starved;
+        }
+        if let Some(program) = &self.program {
+            let since = program.tally.counters().since(&program.before);
+            drops.program = since.unredirected_packets;
+            self.counters.filtered = since.filtered_packets;
+            self.counters.stamped = since.stamped_packets;
+            self.counters.mistrusted = since.mistrusted_packets;
+            self.counters.unwanted = since.unwanted_packets + since.unread_packets;
+            if let Some(link) = link::find(&self.link.name)? {
+                drops.miss(&link, &self.link);
+            }
         }
         Ok(self.counters)
     }
@@ -194,16 +270,53 @@ impl FrameSource for XdpSource {
         &self.description
     }
 
+    fn share_out(mut self: Box<Self>, readers: usize) -> Vec<Box<dyn FrameSource>> {
+        self.shares = self.shares.among(u32::try_from(readers).unwrap_or(u32::MAX));
+        self.description.readers = self.shares.readers();
+        let others: Vec<Self> = (1..self.shares.readers()).map(|reader| self.beside(reader)).collect();
+        self.expected = self.queues.len();
+        let first: Box<dyn FrameSource> = self;
+        let others = others.into_iter().map(|other| Box::new(other) as Box<dyn FrameSource>);
+        std::iter::once(first).chain(others).collect()
+    }
+
+    fn may_gather(&self, are_gathered: bool) -> bool {
+        // The first one has taken what it needs for that; so no queue waits for it.
+        let is_first_ready = || self.reader == 0 || !are_gathered || self.common.are_gathered();
+        self.has_all() && is_first_ready()
+    }
+
+    fn gather(&mut self, are_gathered: bool) {
+        let (shares, reader) = (self.shares.gathered(are_gathered), self.reader);
+        if shares == self.shares {
+            return;
+        }
+        (self.shares, self.expected, self.next) = (shares, shares.queues_of(reader), 0);
+        let of_others = |queue: &mut XdpQueue| shares.reader_of(queue.number()) != reader;
+        let given = self.queues.extract_if(.., of_others);
+        self.common.give(given.map(|queue| (shares.reader_of(queue.number()), queue)));
+        if reader == 0 {
+            self.common.gather(are_gathered);
+        }
+    }
+
     fn lent_until_ns(&self) -> u64 {
         self.queues.iter().map(XdpQueue::lent_until_ns).min().unwrap_or(u64::MAX)
     }
 
     fn prefilter(&self) -> Option<SharedPreFilter> {
-        Some(Arc::clone(&self.prefilter))
+        self.program.as_ref().map(|program| Arc::clone(&program.prefilter))
     }
 
     fn filter(&self) -> Option<SharedFilter> {
         Some(Arc::clone(&self.filter))
+    }
+}
+
+impl Drop for XdpSource {
+    /// Its queues go behind the program.
+    fn drop(&mut self) {
+        self.common.leave(std::mem::take(&mut self.queues));
     }
 }
 
@@ -249,13 +362,10 @@ fn describe(link: &Link, queues: &[XdpQueue], card: &CardUse) -> Result<Descript
         _ => vec![format!("the driver {driver} has no AF_XDP without copying")],
     };
     let (interface, queues, card) = (link.name.clone(), queues.len() as u32, card.clone());
-    Ok(Description { interface, mode, queues, card, reasons })
+    Ok(Description { interface, mode, queues, readers: 1, card, reasons })
 }
 
 /// A socket's error means that its interface is gone.
-fn gone(interface: &str, error: io::Error) -> io::Error {
-    if error.raw_os_error() == Some(libc::ENETDOWN) {
-        return io::Error::new(io::ErrorKind::NotFound, format!("interface `{interface}` is gone"));
-    }
-    error
+fn of_socket(interface: &str, error: io::Error) -> io::Error {
+    if error.raw_os_error() == Some(libc::ENETDOWN) { gone(interface) } else { error }
 }

@@ -1,5 +1,6 @@
-//! The command line about which frames are looked at.
+//! The command line about which frames are looked at, and by whom.
 
+use crate::config::READERS_MAX;
 use crate::direction::DirectionText;
 use crate::message::say;
 use crate::rules::RulePlan;
@@ -7,9 +8,13 @@ use clap::{Args, ValueHint};
 use std::path::PathBuf;
 use tapline_interface::kernel::{LogLevel, Rule, log_at};
 
-/// Which frames of interfaces and captures are looked at.
+/// Which frames of interfaces and captures are looked at, and by how many threads.
 #[derive(Debug, Args)]
 pub(crate) struct FrameArguments {
+    /// Read the packets of a mirror port by so many threads, which share its queues out [default: as many as there are cores
+    /// for beside the operator threads]. Flows that are built from packets are built by one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(READERS_MAX)))]
+    pub(crate) readers: Option<u16>,
     /// Which frames of interfaces are looked at: those that they receive, those that this host sends, or both [default: in].
     #[arg(long, value_name = "WAY", value_enum, conflicts_with = "mirror")]
     pub(crate) direction: Option<DirectionText>,

@@ -100,13 +100,23 @@ impl Account {
             }
             Telling::Exports(reported) => self.add_exports(ExportReport { rows: ledger, ..reported.last()? }),
         }
-        self.failures.extend(failure.map(|failure| (name, failure)));
+        // Of several that read an interface all say that it is gone.
+        let failed = failure.map(|failure| (name, failure)).filter(|failed| !self.failures.contains(failed));
+        self.failures.extend(failed);
         Some(())
     }
 
+    /// Adds what one who reads packets tells; those who share an interface have one account.
     fn add_packets(&mut self, mut report: PacketReport) {
         self.files.append(&mut report.files);
-        self.packets.push(PacketsRead::Frames(Box::new(report)));
+        let beside = self.packets.iter_mut().find_map(|read| match read {
+            PacketsRead::Frames(other) if other.is_beside(&report) => Some(other),
+            PacketsRead::Frames(_) | PacketsRead::Table(_) => None,
+        });
+        match beside {
+            Some(other) => other.add(report),
+            None => self.packets.push(PacketsRead::Frames(Box::new(report))),
+        }
     }
 
     fn add_exports(&mut self, mut report: ExportReport) {

@@ -66,7 +66,12 @@ pub(super) fn of_kernel(report: &KernelReport) -> Vec<Remark> {
 /// Prints how packets were read.
 pub(super) fn print_reader(report: &InterfaceReport) {
     let description = &report.description;
-    say!("{}: packets by {}, {} queues", description.interface, description.mode, description.queues);
+    let readers = match description.readers {
+        0 | 1 => String::new(),
+        readers => format!(", {readers} readers"),
+    };
+    let (mode, queues) = (description.mode, description.queues);
+    say!("{}: packets by {mode}, {queues} queues{readers}", description.interface);
     description.reasons.iter().for_each(|reason| say!("  since {reason}"));
     print_card(&description.card, report.counters.stamped);
     report.filter.iter().for_each(|filter| print_filter(filter, ""));

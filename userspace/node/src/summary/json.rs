@@ -93,12 +93,13 @@ fn of_flows(flows: &FlowMeterCounters) -> Value {
     })
 }
 
-fn of_reader(report: &InterfaceReport) -> [(String, Value); 7] {
+fn of_reader(report: &InterfaceReport) -> [(String, Value); 8] {
     let description = &report.description;
     [
         ("interface".to_owned(), json!(description.interface)),
         ("by".to_owned(), json!(description.mode.to_string())),
         ("queues".to_owned(), json!(description.queues)),
+        ("readers".to_owned(), json!(description.readers)),
         ("reasons".to_owned(), json!(description.reasons)),
         ("card".to_owned(), of_card(&description.card, report.counters.stamped)),
         ("kernel_filter".to_owned(), report.filter.as_ref().map_or(Value::Null, of_filter)),

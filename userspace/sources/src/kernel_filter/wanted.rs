@@ -34,6 +34,17 @@ impl Wanted {
         Predicate::all([any(&self.kept), any(self.needed())])
     }
 
+    /// What holds of the frames that one of these readers wants.
+    pub(super) fn by_any<'a>(readers: impl Iterator<Item = &'a Self>) -> Predicate {
+        let mut wanted: Vec<Predicate> = vec![];
+        for predicate in readers.map(Self::predicate) {
+            if !wanted.contains(&predicate) {
+                wanted.push(predicate);
+            }
+        }
+        <[Predicate; 1]>::try_from(wanted).map_or_else(Predicate::any, |[wanted]| wanted)
+    }
+
     /// Whether whoever has these frames has others, too, as far as their form says.
     fn has_all_of(&self, others: &Self) -> bool {
         let is_as_long = self.is_whole || !others.is_whole;
@@ -132,6 +143,23 @@ mod tests {
         assert!(all.is_as(&Wanted { needs_all: true, ..needs(vec![vlan()]) }));
         let none = Wanted::all_of(Predicate::ALWAYS);
         assert!(none.predicate().is_always() && none.has_all_of(&either));
+    }
+
+    #[test]
+    fn readers_who_share_frames_have_what_any_of_them_wants() {
+        let wants = |kept| Wanted::all_of(port(kept));
+        let by_any = |kept: &[u128]| {
+            let readers: Vec<Wanted> = kept.iter().map(|kept| wants(*kept)).collect();
+            Wanted::by_any(readers.iter())
+        };
+        assert_eq!((by_any(&[53]), by_any(&[53, 53, 53])), (port(53), port(53)));
+        // One after the other goes over to something else.
+        let either = Predicate::any([port(80), port(53)]);
+        assert_eq!([by_any(&[80, 53, 53]), by_any(&[80, 80, 53])], [either.clone(), either]);
+        assert!(Wanted::by_any([wants(53), Wanted::all_of(Predicate::ALWAYS)].iter()).is_always());
+        let nothing = Wanted { needed: vec![], ..wants(53) };
+        assert!(Wanted::by_any([nothing.clone(), nothing.clone()].iter()).is_never());
+        assert_eq!(Wanted::by_any([nothing, wants(53)].iter()), port(53));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl PacketSource {
     /// Meters flows for whoever reads or asks for them from now on. A meter that nobody needs any more is let go, with
     /// the flows in it.
     fn build_flows(&mut self, demand: &Demand) {
-        let columns = self.flow_columns(demand);
+        let columns = if self.reader == 0 { self.flow_columns(demand) } else { Default::default() };
         let is_needed = columns.iter().any(Option::is_some) || self.is_for_table && self.are_flows_asked;
         let since = self.now();
         let limits = self.options.flows;
@@ -42,14 +42,18 @@ impl PacketSource {
         }
     }
 
+    /// Whether flows are metered: packets of one may be among the frames of several readers, so that one reads all of them.
+    pub(super) fn gathers(&self, demand: &Demand) -> bool {
+        self.flow_columns(demand).iter().any(Option::is_some)
+    }
+
     /// Conditions, one of which holds of each frame that some query needs.
     pub(super) fn needed(&self, demand: &Demand) -> Vec<Predicate> {
         let by_flow: &[Predicate] =
             if self.is_beside_table { &[] } else { demand.wanted(StreamId::PacketFlows) };
         let needed = [demand.wanted(StreamId::Packets), by_flow].concat();
         // Flows are built of all frames; and who has nobody but the ledger to read for counts all of them.
-        let has_all = self.flow_columns(demand).iter().any(Option::is_some)
-            || needed.is_empty() && !self.is_beside_table;
+        let has_all = self.gathers(demand) || needed.is_empty() && !self.is_beside_table;
         if has_all { vec![Predicate::ALWAYS] } else { needed }
     }
 
@@ -63,6 +67,7 @@ impl PacketSource {
 
     /// Builds what is demanded from now on.
     pub(super) fn build(&mut self, demand: &Demand) {
+        self.input.gather(self.gathers(demand));
         self.build_flows(demand);
         self.build_cache(demand);
         let ledger_columns = demand.columns(StreamId::Ledger);
