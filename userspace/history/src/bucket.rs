@@ -39,9 +39,22 @@ const PART_OCTETS: u64 = 8 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Characters of what a store says that are told.
 const SAID_MAX: usize = 300;
+/// What errors call the disk on which a file lies that is put there.
+const DISK: &str = "disk";
 
 /// What was asked for, or a sentence that says why not.
 type Outcome<T> = std::result::Result<T, String>;
+
+/// What became of a file that was to be put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It is there.
+    There,
+    /// Another one has its name.
+    Taken,
+    /// It cannot be read; why.
+    Unread(String),
+}
 
 /// Something to do on the store's thread.
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -109,17 +122,23 @@ impl Bucket {
         Ok(found.into_iter().filter_map(file).collect())
     }
 
-    /// Puts a file of so many octets there, unless it is there; `false` where another one has its name. `tail` is what
-    /// it ends with, by which it is known again.
+    /// Puts a file of so many octets there, unless it is there. `tail` is what it ends with, by which it is known again.
     pub(crate) fn put(
         &self,
         file: &HourFile,
         (octets, content): (u64, File),
         tail: Vec<u8>,
         ends: &AtomicBool,
-    ) -> Outcome<bool> {
+    ) -> Outcome<Put> {
         let (key, tail) = (self.key(file), Bytes::from(tail));
-        self.ask(ends, |store| put(store, key, (octets, content), tail))
+        self.ask(ends, |store| async move {
+            match put(store, key, (octets, content), tail).await {
+                Ok(true) => Ok(Put::There),
+                Ok(false) => Ok(Put::Taken),
+                Err(Error::Generic { store: DISK, source }) => Ok(Put::Unread(source.to_string())),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     /// These octets of a file.
@@ -239,9 +258,11 @@ async fn put(
         Err(error) => return Err(error),
     }
     if octets > PART_OCTETS {
-        return put_in_parts(&store, &key, &mut content).await.map(|()| true);
+        return put_in_parts(&store, &key, (octets, &mut content)).await.map(|()| true);
     }
-    match store.put_opts(&key, part(&mut content)?.into(), PutMode::Create.into()).await {
+    let all = part(&mut content)?;
+    check_length(all.len() as u64, octets)?;
+    match store.put_opts(&key, all.into(), PutMode::Create.into()).await {
         Ok(_) => Ok(true),
         // It may be this one, whose answer was lost.
         Err(Error::AlreadyExists { .. }) => ends_with(&store, &key, octets, &tail).await,
@@ -257,7 +278,11 @@ async fn ends_with(store: &Arc<dyn ObjectStore>, key: &Key, octets: u64, tail: &
 }
 
 /// Sends a large file; nobody sees it before all of it is there.
-async fn put_in_parts(store: &Arc<dyn ObjectStore>, key: &Key, content: &mut File) -> Result<()> {
+async fn put_in_parts(
+    store: &Arc<dyn ObjectStore>,
+    key: &Key,
+    content: (u64, &mut File),
+) -> Result<()> {
     let mut upload = store.put_multipart_opts(key, PutMultipartOptions::default()).await?;
     let outcome = send_parts(&mut upload, content).await;
     if outcome.is_err() {
@@ -267,20 +292,35 @@ async fn put_in_parts(store: &Arc<dyn ObjectStore>, key: &Key, content: &mut Fil
     outcome
 }
 
-async fn send_parts(upload: &mut Box<dyn MultipartUpload>, content: &mut File) -> Result<()> {
+async fn send_parts(
+    upload: &mut Box<dyn MultipartUpload>,
+    (octets, content): (u64, &mut File),
+) -> Result<()> {
+    let mut sent = 0;
     loop {
-        let octets = part(content)?;
-        if octets.is_empty() {
+        let next = part(content)?;
+        if next.is_empty() {
+            check_length(sent, octets)?;
             return upload.complete().await.map(drop);
         }
-        upload.put_part(octets.into()).await?;
+        sent += next.len() as u64;
+        upload.put_part(next.into()).await?;
     }
+}
+
+/// Refuses a file that has become another one.
+fn check_length(found: u64, octets: u64) -> Result<()> {
+    if found == octets {
+        return Ok(());
+    }
+    let source = format!("it has {found} octets, and had {octets}").into();
+    Err(Error::Generic { store: DISK, source })
 }
 
 /// The next octets of a file, as many as are sent at once; none at its end.
 fn part(content: &mut File) -> Result<Vec<u8>> {
     let mut octets = vec![];
     let read = content.take(PART_OCTETS).read_to_end(&mut octets);
-    read.map_err(|error| Error::Generic { store: "disk", source: error.into() })?;
+    read.map_err(|error| Error::Generic { store: DISK, source: error.into() })?;
     Ok(octets)
 }

@@ -59,10 +59,22 @@ impl Order {
         let merged = self.finish_replacing().and_then(|()| self.keep_hours(now, ends));
         let kept = self.keep_size(now).map_err(|error| self.said(&error));
         let wrong = merged.and(kept).err();
+        self.tell_unread();
         if let Some(why) = wrong.as_ref().filter(|_| wrong != self.wrong) {
             (self.told)(Turn::Worse, why);
         }
         self.wrong = wrong;
+    }
+
+    /// Tells which files cannot be read, unless whoever moves them does that.
+    fn tell_unread(&self) {
+        let mut moved = self.shared.moved();
+        moved.unread.forget_gone();
+        if self.shared.bucket.is_none() {
+            let news = moved.unread.take_news();
+            drop(moved);
+            news.iter().for_each(|what| (self.told)(Turn::Worse, what));
+        }
     }
 
     /// Lets hours go that are too old, and keeps others in order; what fails does not keep the rest.
@@ -159,7 +171,7 @@ impl Order {
         }
         match to_roll.roll(&self.shared, (query, hour), ends)? {
             Some(Merged::Done(gone)) => Ok(Some(gone)),
-            Some(Merged::Damaged(_) | Merged::Ended) => Ok(None),
+            Some(Merged::Damaged(_) | Merged::Unread(..) | Merged::Ended) => Ok(None),
             None => {
                 self.revised.insert(key);
                 self.tell_why_it_stays(query, "some of an hour were revised".to_owned());
@@ -178,9 +190,14 @@ impl Order {
 
     fn merge(&mut self, query: &str, hour: Hour, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
         loop {
-            let parts = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
+            let mut parts = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
+            let moved = self.shared.moved();
+            parts.retain(|part| !moved.unread.rests(&part.path, now));
+            drop(moved);
             let Some(parts) = to_merge(&parts, hour, now) else { return Ok(()) };
             match merge(&self.shared, (query, hour), &parts, ends)? {
+                // The others are merged without it.
+                Merged::Unread(path, why) => self.shared.moved().unread.note(&path, why, now),
                 Merged::Done(gone) => self.gone.extend(gone.into_iter().map(|path| (now, path))),
                 Merged::Damaged(path) => {
                     let what = format!("a file cannot be read and was put aside as {}", path.display());

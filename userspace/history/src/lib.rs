@@ -50,6 +50,7 @@ mod tails;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod unread;
 mod waiting;
 mod wider;
 

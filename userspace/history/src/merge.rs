@@ -30,6 +30,8 @@ pub(crate) enum Merged {
     Done(Vec<PathBuf>),
     /// This file is none that can be read; it was put aside.
     Damaged(PathBuf),
+    /// This file cannot be read now, which says why.
+    Unread(PathBuf, String),
     /// The end came before.
     Ended,
 }
@@ -43,10 +45,14 @@ pub(crate) fn merge(
 ) -> Result<Merged, String> {
     let mut schemas: Vec<SchemaRef> = vec![];
     for part in parts {
-        let file = shared.store.open(part).map_err(|error| said(&part.path, &error))?;
+        let unread = |error: &dyn Display| Merged::Unread(part.path.clone(), said(&part.path, error));
+        let file = match shared.store.open(part) {
+            Ok(file) => file,
+            Err(error) => return Ok(unread(&error)),
+        };
         match ParquetRecordBatchReaderBuilder::try_new(file) {
             Ok(reader) => schemas.push(reader.schema().clone()),
-            Err(ParquetError::External(error)) => return Err(said(&part.path, &error)),
+            Err(ParquetError::External(error)) => return Ok(unread(&error)),
             Err(_) => return put_aside(part),
         }
     }

@@ -3,11 +3,12 @@
 //!
 //! What does not change any more has a tail, from then on; so it is put under the same key, whatever happens in between,
 //! and is there once. Whether it is there is known by what the bucket lists, at the start and every hour: files that it has
-//! and this disk does not know are known from then on. Nobody waits for any of it; what cannot be done is tried again.
+//! and this disk does not know are known from then on. Nobody waits for any of it; what cannot be done is tried again, and
+//! a file that cannot be read is in the way of no other one.
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Put};
 use crate::layout::Layout;
-use crate::place::{Hour, HourFile};
+use crate::place::{Hour, HourFile, query_folder};
 use crate::policy::{is_over, is_too_old, nanoseconds, to_merge};
 use crate::rollup::{Rolls, rolls};
 use crate::shared::Shared;
@@ -18,6 +19,7 @@ use datafusion::common::Result as QueryResult;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::{self, File};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{io, iter};
@@ -64,8 +66,19 @@ impl Moving {
         let looked = self.look(now, ends);
         let put = self.put_all(now, ends).and_then(|()| self.forget(now, ends));
         if !ends.load(Ordering::Acquire) {
-            self.shared.moved().trouble = looked.and(put).err();
+            self.note(looked.and(put).err());
         }
+    }
+
+    /// Notes what is wrong, and tells which files cannot be read, as far as the outlet does not tell that by itself.
+    fn note(&self, wrong: Option<String>) {
+        let mut moved = self.shared.moved();
+        moved.unread.forget_gone();
+        let is_told = moved.trouble.is_none() && wrong.is_none();
+        moved.trouble = wrong.or_else(|| moved.unread.said());
+        let news = moved.unread.take_news();
+        drop(moved);
+        news.iter().filter(|_| !is_told).for_each(|what| (self.told)(Turn::Worse, what));
     }
 
     /// Compares what the bucket has with what is known of it, when that was long ago.
@@ -163,56 +176,85 @@ impl Moving {
 
     /// Puts all files there that are ready, the oldest first.
     fn put_all(&mut self, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
-        let mut hours: Vec<(Hour, String)> = vec![];
-        for query in self.shared.store.queries().map_err(|error| self.said(&error))? {
-            let of_query = self.shared.store.hours(&query).map_err(|error| self.said(&error))?;
-            let keep = self.bucket.options.keep;
-            let is_due = |hour: &Hour| is_over(*hour, now) && !is_too_old(*hour, keep, now);
-            hours.extend(of_query.into_iter().filter(is_due).map(|hour| (hour, query.clone())));
-        }
-        hours.sort();
-        let mut outcome = Ok(());
-        for (hour, query) in hours {
-            let (ready, wrong) = self.ready(&query, hour, now).map_err(|error| self.said(&error))?;
-            outcome = outcome.and(wrong);
-            for part in ready {
+        for (hour, query) in self.due(now)? {
+            for part in self.ready(&query, hour, now) {
                 if ends.load(Ordering::Acquire) {
                     return Ok(());
                 }
-                self.put(&query, &part, ends)?;
+                self.put(&query, &part, now, ends)?;
             }
         }
-        outcome
+        Ok(())
     }
 
-    /// The files of an hour that are not there yet and do not change any more, from now on; and what is wrong with
-    /// others.
-    fn ready(&self, query: &str, hour: Hour, now: EventTime) -> io::Result<(Vec<Part>, Result<(), String>)> {
+    /// The hours whose files may be ready, the oldest first.
+    fn due(&self, now: EventTime) -> Result<Vec<(Hour, String)>, String> {
+        let (store, keep) = (&self.shared.store, self.bucket.options.keep);
+        let mut due = vec![];
+        for query in store.queries().map_err(|error| self.said(&error))? {
+            let hours = store.hours(&query).unwrap_or_else(|error| {
+                self.leave_alone(&store.root().join(query_folder(&query)), &error, now);
+                vec![]
+            });
+            let is_due = |hour: &Hour| is_over(*hour, now) && !is_too_old(*hour, keep, now);
+            due.extend(hours.into_iter().filter(is_due).map(|hour| (hour, query.clone())));
+        }
+        due.sort();
+        Ok(due)
+    }
+
+    /// The files of an hour that are not there yet and do not change any more, from now on.
+    fn ready(&self, query: &str, hour: Hour, now: EventTime) -> Vec<Part> {
         let store = &self.shared.store;
         // Nobody merges or rolls up files meanwhile.
         let _order = self.shared.order();
-        let has_to_leave = self.shared.moved().is_wanted(query, hour);
-        let is_settled = to_merge(&store.loose_parts(query, hour)?, hour, now).is_none();
-        let (mut ready, mut outcome) = (vec![], Ok(()));
-        for part in store.parts(query, hour)? {
-            if self.shared.moved().has(&part) {
-                continue;
+        let listed = store.parts(query, hour).and_then(|parts| Ok((parts, store.loose_parts(query, hour)?)));
+        let (mut parts, mut loose) = listed.unwrap_or_else(|error| {
+            self.leave_alone(&store.hour_folder(query, hour), &error, now);
+            (vec![], vec![])
+        });
+        let moved = self.shared.moved();
+        let has_to_leave = moved.is_wanted(query, hour);
+        parts.retain(|part| !moved.has(part) && !moved.unread.rests(&part.path, now));
+        // What cannot be read is merged with nothing.
+        loose.retain(|part| !moved.unread.rests(&part.path, now));
+        drop(moved);
+        let is_settled = to_merge(&loose, hour, now).is_none();
+        let is_ready = |part: &Part| match self.freeze(query, part, (is_settled, has_to_leave)) {
+            Ok(is_frozen) => is_frozen,
+            Err(why) => {
+                self.shared.moved().unread.note(&part.path, why, now);
+                false
             }
-            if !store.has_tail(&part) {
-                let is_last = is_settled && self.is_last(query, &part).unwrap_or(false);
-                if !is_last && !has_to_leave {
-                    continue;
-                }
-                // One that cannot be read stays here.
-                let kept = tail_of(&part.path).and_then(|tail| store.put_tail(&part, &tail));
-                if let Err(error) = kept {
-                    outcome = Err(format!("{} cannot go to the bucket: {error}", part.path.display()));
-                    continue;
-                }
-            }
-            ready.push(part);
+        };
+        parts.into_iter().filter(is_ready).collect()
+    }
+
+    /// Lets a file not change any more, if it is to go there; whether it does not.
+    fn freeze(
+        &self,
+        query: &str,
+        part: &Part,
+        (is_settled, has_to_leave): (bool, bool),
+    ) -> Result<bool, String> {
+        let store = &self.shared.store;
+        if store.has_tail(part) {
+            return Ok(true);
         }
-        Ok((ready, outcome))
+        let is_last = if is_settled { self.is_last(query, part) } else { Ok(false) };
+        match is_last {
+            Ok(true) => {}
+            Ok(false) | Err(_) if has_to_leave => {}
+            Ok(false) => return Ok(false),
+            Err(error) => return Err(error.message().into_owned()),
+        }
+        let kept = tail_of(&part.path).and_then(|tail| store.put_tail(part, &tail));
+        kept.map(|()| true).map_err(|error| said_of(&part.path, &error))
+    }
+
+    /// Leaves a file, or a folder of some, alone for a while.
+    fn leave_alone(&self, path: &Path, why: &dyn Display, now: EventTime) {
+        self.shared.moved().unread.note(path, said_of(path, why), now);
     }
 
     /// Whether no roll-up will take a file's place.
@@ -223,29 +265,39 @@ impl Moving {
     }
 
     /// Puts a file there; where another one has its name, it takes another one.
-    fn put(&mut self, query: &str, part: &Part, ends: &AtomicBool) -> Result<(), String> {
-        let store = &self.shared.store;
+    fn put(&mut self, query: &str, part: &Part, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
         let Some(file) = HourFile::of(&part.path) else { return Ok(()) };
-        let content = match File::open(&part.path) {
-            Ok(content) => content,
+        let opened = File::open(&part.path).and_then(|content| Ok((content, self.shared.store.tail(part)?)));
+        let (content, tail) = match opened {
+            Ok(opened) => opened,
             // There was no room for it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(self.said(&error)),
-        };
-        let tail = store.tail(part).map_err(|error| self.said(&error))?;
-        if self.bucket.put(&file, (part.octets, content), tail, ends)? {
-            // No file leaves the folder meanwhile; of one that has, another one may get the name.
-            let _order = self.shared.order();
-            if part.path.exists() {
-                self.shared.moved().note(part);
+            Err(error) => {
+                self.leave_alone(&part.path, &error, now);
+                return Ok(());
             }
-            return Ok(());
+        };
+        match self.bucket.put(&file, (part.octets, content), tail, ends)? {
+            Put::There => {
+                // No file leaves the folder meanwhile; of one that has, another one may get the name.
+                let _order = self.shared.order();
+                let mut moved = self.shared.moved();
+                moved.unread.forget(&part.path);
+                if part.path.exists() {
+                    moved.note(part);
+                }
+            }
+            Put::Taken => {
+                let what = format!("another file than this node's lies at {}", self.bucket.key(&file));
+                (self.told)(Turn::Worse, &format!("{what}; give each node a folder of its own"));
+                if let Err(error) = self.rename(query, part) {
+                    self.leave_alone(&part.path, &error, now);
+                }
+                // What is there is learned of.
+                self.looked = None;
+            }
+            Put::Unread(why) => self.leave_alone(&part.path, &why, now),
         }
-        let what = format!("another file than this node's lies at {}", self.bucket.key(&file));
-        (self.told)(Turn::Worse, &format!("{what}; give each node a folder of its own"));
-        self.rename(query, part).map_err(|error| self.said(&error))?;
-        // What is there is learned of.
-        self.looked = None;
         Ok(())
     }
 
@@ -302,4 +354,9 @@ impl Moving {
         let (folder, url) = (self.shared.store.root().display(), self.bucket.options.url());
         format!("files of {folder} cannot go to {url}: {error}")
     }
+}
+
+/// What is wrong with a file, as a sentence.
+fn said_of(path: &Path, why: &dyn Display) -> String {
+    format!("{} cannot go to the bucket: {why}", path.display())
 }

@@ -147,7 +147,11 @@ impl Store {
         let gone = self.gone_path(&part.path);
         let mut looks = 1..LOOKS;
         loop {
-            match File::open(&part.path).or_else(|_| File::open(&gone)) {
+            let opened = match File::open(&part.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(&gone),
+                other => other,
+            };
+            match opened {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && looks.next().is_some() => {
                     thread::sleep(LOOK_EVERY);
                 }

@@ -1,7 +1,7 @@
 //! Stored results that lie in a bucket.
 
 use super::{BY_ADDRESS, HOUR, SECOND, Stored, all, ask, files, keep, numbers, of, parcel};
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Put};
 use crate::history::History;
 use crate::mover::Moving;
 use crate::options::{BucketOptions, HistoryOptions};
@@ -19,6 +19,7 @@ use object_store::{
 };
 use std::fmt::{self, Display};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -206,6 +207,69 @@ fn a_bucket_that_is_away_keeps_files_here_and_is_asked_again() {
     assert_eq!(all(&again.history), [0, 1, 2, 7]);
 }
 
+/// Takes a file away and leaves what nobody can read; gives what was in it.
+fn tear(path: &Path) -> Vec<u8> {
+    let octets = fs::read(path).unwrap();
+    fs::remove_file(path).unwrap();
+    symlink(path, path).unwrap();
+    octets
+}
+
+#[test]
+fn a_file_that_cannot_be_read_holds_up_no_other_one_and_is_tried_again() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let mut stored = beside(options(folder.path()), &store);
+    take_hours(&mut stored, 4);
+    let mut moving = moving(&stored);
+    let torn = files(folder.path())[1].clone();
+    let octets = tear(&torn);
+    turn(&mut moving, 6 * HOUR);
+    assert_eq!(store.keys().len(), 3, "those behind it are there: {:?}", store.keys());
+    let why = trouble(&stored).unwrap();
+    assert!(why.starts_with("1 files wait that cannot be read") && why.contains("hour=1970-01-01T01"), "{why}");
+    assert!(stored.said.lock().unwrap().is_empty(), "the outlet tells what is trouble");
+    // Another one, while there is trouble already.
+    stored.sink.take(&parcel(BY_ADDRESS, SECOND, 7)).unwrap();
+    stored.sink.finish(EventTime(6 * HOUR)).unwrap();
+    let late = files(folder.path())[1].clone();
+    let octets_of_late = tear(&late);
+    turn(&mut moving, 6 * HOUR + 20 * SECOND);
+    turn(&mut moving, 6 * HOUR + 40 * SECOND);
+    assert!(trouble(&stored).unwrap().starts_with("2 files wait"));
+    let said = stored.said.lock().unwrap().clone();
+    assert!(said.len() == 1 && said[0].contains("hour=1970-01-01T00/00000002-"), "{said:?}");
+    for (path, octets) in [(torn, octets), (late, octets_of_late)] {
+        fs::remove_file(&path).unwrap();
+        fs::write(path, octets).unwrap();
+    }
+    turn(&mut moving, 6 * HOUR + 60 * SECOND);
+    assert_eq!(store.keys().len(), 3, "they are left alone for a while");
+    turn(&mut moving, 6 * HOUR + 600 * SECOND);
+    assert_eq!((store.keys().len(), trouble(&stored), all(&stored.history)), (5, None, vec![0, 1, 2, 3, 7]));
+}
+
+#[test]
+fn what_cannot_be_read_to_its_end_is_told_from_a_bucket_that_refuses() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let options = options(folder.path()).bucket.unwrap();
+    let bucket = Bucket::of(options, Arc::clone(&store) as Arc<dyn ObjectStore>);
+    let file = HourFile::of(Path::new("query=a/hour=1970-01-01T00/00000001-00000000.parquet")).unwrap();
+    let never = AtomicBool::new(false);
+    let put = |path: &Path, octets: u64| {
+        bucket.put(&file, (octets, fs::File::open(path).unwrap()), vec![], &never)
+    };
+    let short = folder.path().join("short");
+    fs::write(&short, "rows").unwrap();
+    assert!(matches!(put(folder.path(), 4096), Ok(Put::Unread(_))), "nobody reads a folder");
+    for octets in [5, 9 << 20] {
+        let why = format!("it has 4 octets, and had {octets}");
+        assert_eq!(put(&short, octets), Ok(Put::Unread(why)));
+    }
+    assert!(store.keys().is_empty());
+    store.is_away.store(true, Ordering::Relaxed);
+    assert!(put(&short, 4).is_err());
+}
+
 #[test]
 fn a_bucket_that_lists_nothing_gets_files_all_the_same() {
     let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
@@ -380,7 +444,7 @@ fn a_large_file_goes_in_parts_and_is_there_as_a_whole() {
         bucket.put(&file, (octets.len() as u64, content), tail.to_vec(), &never)
     };
     let tail = &octets[octets.len() - 100..];
-    assert_eq!([put(tail), put(tail), put(&[7; 100])], [Ok(true), Ok(true), Ok(false)]);
+    assert_eq!([put(tail), put(tail), put(&[7; 100])], [Ok(Put::There), Ok(Put::There), Ok(Put::Taken)]);
     let read = bucket.read(&file, vec![0..octets.len() as u64, 9..12], &never).unwrap();
     assert!(read[0] == octets[..] && read[1] == octets[9..12]);
     assert_eq!(bucket.files("a", &never).unwrap().into_values().collect::<Vec<_>>(), [20 << 20]);
