@@ -38,7 +38,7 @@ impl History {
     /// # Errors
     /// When the folder cannot be read.
     pub fn queries(&self) -> io::Result<Vec<String>> {
-        let mut names: BTreeSet<String> = self.shared.store.all_queries()?.into_iter().collect();
+        let mut names: BTreeSet<String> = self.shared.store.known_queries()?.into_iter().collect();
         names.extend(self.shared.waiting().pieces().keys().map(|key| key.query.clone()));
         Ok(names.into_iter().collect())
     }

@@ -64,6 +64,16 @@ impl Order {
             (self.told)(Turn::Worse, why);
         }
         self.wrong = wrong;
+        self.learn(ends);
+    }
+
+    /// Lists what was not listed before or has changed, so that nobody who asks has to.
+    fn learn(&self, ends: &AtomicBool) {
+        let store = &self.shared.store;
+        for query in store.known_queries().unwrap_or_default() {
+            // Whoever asks for what cannot be listed is told why.
+            let _ = store.learn(&query, &|_| true, ends);
+        }
     }
 
     /// Tells which files cannot be read, unless whoever moves them does that.

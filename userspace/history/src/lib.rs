@@ -22,6 +22,7 @@ mod columns;
 mod content;
 mod grouped;
 mod history;
+mod index;
 mod keeper;
 mod layout;
 mod merge;

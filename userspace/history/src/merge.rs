@@ -53,7 +53,7 @@ pub(crate) fn merge(
         match ParquetRecordBatchReaderBuilder::try_new(file) {
             Ok(reader) => schemas.push(reader.schema().clone()),
             Err(ParquetError::External(error)) => return Ok(unread(&error)),
-            Err(_) => return put_aside(part),
+            Err(_) => return put_aside(shared, part),
         }
     }
     let Some(schema) = schemas.first() else { return Ok(Merged::Done(vec![])) };
@@ -104,6 +104,7 @@ fn take_place(
     let others: Vec<&Part> = parts.iter().filter(|part| part.hour != hour).collect();
     // No file comes or goes meanwhile.
     let _turn = shared.waiting();
+    let _changes = store.changes(query, hour);
     store.make_hour(query, hour)?;
     let beside = store.folder_beside(query, hour)?;
     let number = store.next_number(query, hour)?;
@@ -133,7 +134,8 @@ fn take_place(
 }
 
 /// Takes the name of a file that nobody can read.
-fn put_aside(part: &Part) -> Result<Merged, String> {
+fn put_aside(shared: &Shared, part: &Part) -> Result<Merged, String> {
+    let _changes = shared.store.changes_at(&part.path);
     let aside = part.path.with_extension("damaged");
     fs::rename(&part.path, &aside).map_err(|error| said(&part.path, &error))?;
     Ok(Merged::Damaged(aside))

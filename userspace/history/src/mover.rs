@@ -306,6 +306,7 @@ impl Moving {
         let store = &self.shared.store;
         let _order = self.shared.order();
         let _turn = self.shared.waiting();
+        let _changes = store.changes(query, part.hour);
         let path = store.next_path(query, part.hour, part.columns)?;
         // First: left behind, it would be taken for that of the file which has the name there.
         store.remove_tail(part)?;

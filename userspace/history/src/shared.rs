@@ -3,6 +3,7 @@
 use crate::bucket::Bucket;
 use crate::columns::union;
 use crate::content::Content;
+use crate::index::Has;
 use crate::moved::Moved;
 use crate::options::HistoryOptions;
 use crate::place::{Hour, HourFile, columns_number};
@@ -12,9 +13,9 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt::Display;
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapline_operators::WindowResult;
 
@@ -82,7 +83,8 @@ impl Shared {
         query: &str,
         has: impl Fn(Hour) -> bool,
     ) -> io::Result<(Vec<Part>, Vec<Piece>)> {
-        self.look(&self.waiting(), query, has)
+        self.learn(query, &has)?;
+        self.look(&self.waiting(), query, &has)
     }
 
     /// The same, and those of other results that are not among all that are stored or wait.
@@ -92,39 +94,40 @@ impl Shared {
         has: impl Fn(Hour) -> bool,
         others: Vec<Arc<WindowResult>>,
     ) -> io::Result<Snapshot> {
+        self.learn(query, &has)?;
         let waiting = self.waiting();
-        let (parts, pieces) = self.look(&waiting, query, has)?;
+        let (parts, pieces) = self.look(&waiting, query, &has)?;
         Ok(Snapshot { parts, pieces, others: waiting.others(query, others) })
     }
 
-    fn look(
-        &self,
-        waiting: &Waiting,
-        query: &str,
-        has: impl Fn(Hour) -> bool,
-    ) -> io::Result<(Vec<Part>, Vec<Piece>)> {
-        let mut parts = vec![];
-        for hour in self.store.all_hours(query)?.into_iter().filter(|hour| has(*hour)) {
-            parts.extend(self.store.all_parts(query, hour)?);
-        }
+    /// Lists what is not known of these hours before anybody has to wait for it.
+    fn learn(&self, query: &str, has: Has<'_>) -> io::Result<()> {
+        self.store.learn(query, has, &AtomicBool::new(false))
+    }
+
+    fn look(&self, waiting: &Waiting, query: &str, has: Has<'_>) -> io::Result<(Vec<Part>, Vec<Piece>)> {
+        let parts = self.store.known_parts(query, has)?;
         let pieces = waiting.pieces().iter().filter(|(key, _)| key.query == query && has(key.hour));
         Ok((parts, pieces.map(|(_, piece)| piece.clone()).collect()))
     }
 
     /// The columns of a query's results, of whichever file; `None` where there are none.
     pub(crate) fn schema(&self, query: &str) -> Result<Option<SchemaRef>> {
-        let (parts, pieces) = self.snapshot(query, |_| true)?;
+        self.learn(query, &|_| true)?;
+        let waiting = self.waiting();
+        let newest = self.store.newest_by_columns(query)?;
+        let pieces = waiting.pieces().iter().filter(|(key, _)| key.query == query);
+        let waits: Vec<SchemaRef> = pieces.map(|(_, piece)| Arc::clone(&piece.schema)).collect();
+        drop(waiting);
         let mut schemas: BTreeMap<u32, SchemaRef> = BTreeMap::new();
+        for part in &newest {
+            schemas.insert(part.columns, self.schema_of(query, part)?);
+        }
+        for schema in waits {
+            schemas.entry(columns_number(&schema)).or_insert(schema);
+        }
         // The order of columns is that of the newest.
-        for part in parts.iter().rev() {
-            if let Entry::Vacant(free) = schemas.entry(part.columns) {
-                free.insert(self.schema_of(query, part)?);
-            }
-        }
-        for piece in pieces {
-            schemas.entry(columns_number(&piece.schema)).or_insert(piece.schema);
-        }
-        let newest = parts.last().and_then(|part| schemas.remove(&part.columns));
+        let newest = newest.first().and_then(|part| schemas.remove(&part.columns));
         Ok(union(newest.into_iter().chain(schemas.into_values())))
     }
 

@@ -9,7 +9,7 @@
 //! in the bucket, or on its way there.
 
 use crate::place::{Hour, HourFile, of_file, query_folder, query_of_folder};
-use crate::store::{Part, Store, entries};
+use crate::store::{Part, Store};
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Error, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ impl Store {
     pub(crate) fn all_queries(&self) -> io::Result<Vec<String>> {
         let mut names = self.queries()?;
         let query = |entry: DirEntry| Some(query_of_folder(entry.file_name().to_str()?)?.to_owned());
-        names.extend(entries(&self.folder_of_tails())?.into_iter().filter_map(query));
+        names.extend(self.entries(&self.folder_of_tails())?.into_iter().filter_map(query));
         names.sort();
         names.dedup();
         Ok(names)
@@ -41,7 +41,7 @@ impl Store {
 
     /// The hours of which something lies in a bucket, or is on its way.
     pub(crate) fn hours_of_tails(&self, query: &str) -> io::Result<Vec<Hour>> {
-        let entries = entries(&self.folder_of_tails().join(query_folder(query)))?;
+        let entries = self.entries(&self.folder_of_tails().join(query_folder(query)))?;
         Ok(entries.iter().filter_map(|entry| Hour::of_folder(entry.file_name().to_str()?)).collect())
     }
 
@@ -75,7 +75,7 @@ impl Store {
             let path = self.hour_folder(query, hour).join(name);
             Some(Part { path, hour, number, columns, octets: octets.parse().ok()? })
         };
-        Ok(entries(&folder)?.into_iter().filter_map(part).collect())
+        Ok(self.entries(&folder)?.into_iter().filter_map(part).collect())
     }
 
     pub(crate) fn has_tail(&self, part: &Part) -> bool {
@@ -89,11 +89,13 @@ impl Store {
 
     /// Keeps the tail of a file, which does not change from then on.
     pub(crate) fn put_tail(&self, part: &Part, tail: &[u8]) -> io::Result<()> {
+        let _changes = self.changes_at(&part.path);
         self.write_whole(&self.tail_path(part), tail)
     }
 
     /// Forgets a file that lies in no bucket.
     pub(crate) fn remove_tail(&self, part: &Part) -> io::Result<()> {
+        let _changes = self.changes_at(&part.path);
         let path = self.tail_path(part);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

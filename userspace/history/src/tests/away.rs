@@ -7,6 +7,7 @@ use crate::mover::Moving;
 use crate::options::{BucketOptions, HistoryOptions};
 use crate::place::{Hour, HourFile};
 use crate::shared::Shared;
+use crate::tails::tail_of;
 use async_trait::async_trait;
 use futures::executor::block_on;
 use futures::stream::{self, BoxStream};
@@ -205,6 +206,31 @@ fn a_bucket_that_is_away_keeps_files_here_and_is_asked_again() {
     assert_eq!(store.keys().len(), 4, "what is there stays as it is: {:?}", store.keys());
     assert!(store.keys()[2].contains("hour=1970-01-01T01/00000002-"), "{:?}", store.keys());
     assert_eq!(all(&again.history), [0, 1, 2, 7]);
+}
+
+#[test]
+fn a_question_for_an_hour_lists_nothing_however_much_is_stored() {
+    for days in [1, 40] {
+        let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+        let mut stored = beside(options(folder.path()), &store);
+        take_hours(&mut stored, 2);
+        let file = files(folder.path()).remove(0);
+        let (tail, octets) = (tail_of(&file).unwrap(), file.metadata().unwrap().len());
+        let name = file.with_extension(format!("{octets}.tail"));
+        for hour in 2..days * 24 {
+            let tails = folder.path().join(".tails/query=top-talkers");
+            let tails = tails.join(Hour::of(EventTime(hour * HOUR)).folder());
+            fs::create_dir_all(&tails).unwrap();
+            fs::write(tails.join(name.file_name().unwrap()), &tail).unwrap();
+        }
+        let listed = &stored.history.shared.store.listed;
+        let _ours = stored.history.shared.store.lock().unwrap();
+        let of_an_hour = "SELECT n FROM \"top-talkers\" WHERE window_start < '1970-01-01T01:00:00Z'";
+        assert_eq!(numbers(&stored.history, of_an_hour), [0]);
+        let before = listed.load(Ordering::Relaxed);
+        assert_eq!(numbers(&stored.history, of_an_hour), [0]);
+        assert_eq!(listed.load(Ordering::Relaxed), before, "{days} days");
+    }
 }
 
 /// Takes a file away and leaves what nobody can read; gives what was in it.
