@@ -3,9 +3,10 @@
 //! ```text
 //! s3://BUCKET/PREFIX/query=NAME/hour=2026-11-30T01/00000001-5f3a9c0d.parquet
 //! ```
-//! An object never changes: it is there as a whole, or not at all. Whoever asks waits, on whichever thread; what speaks
-//! to the store runs on one of its own, which starts when somebody asks first. What fails is a sentence that names the
-//! store.
+//! An object never changes: it is there as a whole, or not at all. That it is a certain file is known by its mark, the
+//! ETag that the store gives it, and where that is not known, by all of its octets. Whoever asks waits, on whichever
+//! thread; what speaks to the store runs on one of its own, which starts when somebody asks first. What fails is a
+//! sentence that names the store.
 
 mod s3;
 
@@ -16,12 +17,13 @@ use futures::future::ready;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path as Key;
 use object_store::{
-    Error, GetOptions, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, Result,
+    Error, GetOptions, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutResult,
+    Result,
 };
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
-use std::io::Read as _;
+use std::io::{self, Read as _, Seek as _};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -48,12 +50,28 @@ type Outcome<T> = std::result::Result<T, String>;
 /// What became of a file that was to be put there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Put {
-    /// It is there.
-    There,
+    /// It is there, with this mark.
+    There(String),
     /// Another one has its name.
     Taken,
     /// It cannot be read; why.
     Unread(String),
+}
+
+/// What lies under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub(crate) octets: u64,
+    /// What the store calls its content; empty where it says nothing of it.
+    pub(crate) mark: String,
+}
+
+/// A file that is to be there.
+struct Own {
+    octets: u64,
+    content: File,
+    /// The mark that it had there.
+    known: Option<String>,
 }
 
 /// Something to do on the store's thread.
@@ -108,8 +126,8 @@ impl Bucket {
         Ok(found.common_prefixes.into_iter().filter_map(query).collect())
     }
 
-    /// The files of a query that lie there, with their octets.
-    pub(crate) fn files(&self, query: &str, ends: &AtomicBool) -> Outcome<BTreeMap<HourFile, u64>> {
+    /// The files of a query that lie there.
+    pub(crate) fn files(&self, query: &str, ends: &AtomicBool) -> Outcome<BTreeMap<HourFile, Object>> {
         let prefix = self.within(&[&query_folder(query)]);
         let found: Vec<ObjectMeta> =
             self.ask(ends, |store| async move { store.list(Some(&prefix)).try_collect().await })?;
@@ -117,26 +135,25 @@ impl Bucket {
             let path = PathBuf::from(object.location.as_ref());
             let file = HourFile::of(&path).filter(|file| file.query == query)?;
             // One that lies deeper, such as somebody's copy, is none of ours.
-            (self.key(&file) == object.location).then_some((file, object.size))
+            let is_ours = self.key(&file) == object.location;
+            is_ours.then(|| (file, Object { octets: object.size, mark: mark(object.e_tag) }))
         };
         Ok(found.into_iter().filter_map(file).collect())
     }
 
-    /// Puts a file of so many octets there, unless it is there. `tail` is what it ends with, by which it is known again.
+    /// Puts a file of so many octets there, unless it is there, by the mark that is known of it or by its content.
     pub(crate) fn put(
         &self,
         file: &HourFile,
         (octets, content): (u64, File),
-        tail: Vec<u8>,
+        known: Option<String>,
         ends: &AtomicBool,
     ) -> Outcome<Put> {
-        let (key, tail) = (self.key(file), Bytes::from(tail));
+        let (key, own) = (self.key(file), Own { octets, content, known });
         self.ask(ends, |store| async move {
-            match put(store, key, (octets, content), tail).await {
-                Ok(true) => Ok(Put::There),
-                Ok(false) => Ok(Put::Taken),
+            match put(&store, &key, own).await {
                 Err(Error::Generic { store: DISK, source }) => Ok(Put::Unread(source.to_string())),
-                Err(error) => Err(error),
+                other => other,
             }
         })
     }
@@ -232,7 +249,7 @@ impl Bucket {
 
 /// Starts the thread that speaks to a store.
 fn start() -> Outcome<UnboundedSender<Job>> {
-    let said = |error: std::io::Error| format!("a thread cannot be started: {error}");
+    let said = |error: io::Error| format!("a thread cannot be started: {error}");
     let runtime = Builder::new_current_thread().enable_all().build().map_err(said)?;
     let (sender, jobs) = unbounded_channel::<Job>();
     let work = move || runtime.block_on(do_all(jobs));
@@ -246,45 +263,71 @@ async fn do_all(mut jobs: UnboundedReceiver<Job>) {
     }
 }
 
-async fn put(
-    store: Arc<dyn ObjectStore>,
-    key: Key,
-    (octets, mut content): (u64, File),
-    tail: Bytes,
-) -> Result<bool> {
-    match store.get_opts(&key, GetOptions::new().with_head(true)).await {
-        Ok(found) => return Ok(found.meta.size == octets && ends_with(&store, &key, octets, &tail).await?),
-        Err(Error::NotFound { .. }) => {}
-        Err(error) => return Err(error),
+async fn put(store: &Arc<dyn ObjectStore>, key: &Key, mut own: Own) -> Result<Put> {
+    if let Some(found) = compared(store, key, &mut own).await? {
+        return Ok(found);
     }
-    if octets > PART_OCTETS {
-        return put_in_parts(&store, &key, (octets, &mut content)).await.map(|()| true);
-    }
-    let all = part(&mut content)?;
-    check_length(all.len() as u64, octets)?;
-    match store.put_opts(&key, all.into(), PutMode::Create.into()).await {
-        Ok(_) => Ok(true),
+    match send(store, key, &mut own).await {
+        Ok(sent) => Ok(Put::There(mark(sent.e_tag))),
         // It may be this one, whose answer was lost.
-        Err(Error::AlreadyExists { .. }) => ends_with(&store, &key, octets, &tail).await,
+        Err(error @ Error::AlreadyExists { .. }) => {
+            own.content.rewind().map_err(on_disk)?;
+            compared(store, key, &mut own).await?.ok_or(error)
+        }
         Err(error) => Err(error),
     }
 }
 
-/// Whether an object ends with this.
-async fn ends_with(store: &Arc<dyn ObjectStore>, key: &Key, octets: u64, tail: &Bytes) -> Result<bool> {
-    let from = octets.saturating_sub(tail.len() as u64);
-    let found = store.get_ranges(key, std::slice::from_ref(&(from..octets))).await?;
-    Ok(found.first() == Some(tail))
+/// What a store calls an object's content.
+fn mark(e_tag: Option<String>) -> String {
+    let e_tag = e_tag.unwrap_or_default();
+    e_tag.trim_start_matches("W/").trim_matches('"').to_owned()
+}
+
+/// Whether what lies under a name is this file; nothing where nothing does.
+async fn compared(store: &Arc<dyn ObjectStore>, key: &Key, own: &mut Own) -> Result<Option<Put>> {
+    let found = match store.get_opts(key, GetOptions::new().with_head(true)).await {
+        Ok(found) => found.meta,
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mark = mark(found.e_tag);
+    let is_known = !mark.is_empty() && own.known.as_ref() == Some(&mark);
+    let is_same = found.size == own.octets && (is_known || has_content(store, key, own).await?);
+    Ok(Some(if is_same { Put::There(mark) } else { Put::Taken }))
+}
+
+/// Whether an object of as many octets is this file, from the first one to the last.
+async fn has_content(store: &Arc<dyn ObjectStore>, key: &Key, own: &mut Own) -> Result<bool> {
+    let mut from = 0;
+    loop {
+        let next = part(&mut own.content)?;
+        if next.is_empty() {
+            check_length(from, own.octets)?;
+            return Ok(true);
+        }
+        let to = from + next.len() as u64;
+        let found = store.get_ranges(key, std::slice::from_ref(&(from..to))).await?;
+        if found.first().is_none_or(|found| *found != next) {
+            return Ok(false);
+        }
+        from = to;
+    }
+}
+
+async fn send(store: &Arc<dyn ObjectStore>, key: &Key, own: &mut Own) -> Result<PutResult> {
+    if own.octets > PART_OCTETS {
+        return put_in_parts(store, key, own).await;
+    }
+    let all = part(&mut own.content)?;
+    check_length(all.len() as u64, own.octets)?;
+    store.put_opts(key, all.into(), PutMode::Create.into()).await
 }
 
 /// Sends a large file; nobody sees it before all of it is there.
-async fn put_in_parts(
-    store: &Arc<dyn ObjectStore>,
-    key: &Key,
-    content: (u64, &mut File),
-) -> Result<()> {
+async fn put_in_parts(store: &Arc<dyn ObjectStore>, key: &Key, own: &mut Own) -> Result<PutResult> {
     let mut upload = store.put_multipart_opts(key, PutMultipartOptions::default()).await?;
-    let outcome = send_parts(&mut upload, content).await;
+    let outcome = send_parts(&mut upload, own).await;
     if outcome.is_err() {
         // The store lets go of parts that nobody completes, sooner or later.
         let _ = upload.abort().await;
@@ -292,16 +335,13 @@ async fn put_in_parts(
     outcome
 }
 
-async fn send_parts(
-    upload: &mut Box<dyn MultipartUpload>,
-    (octets, content): (u64, &mut File),
-) -> Result<()> {
+async fn send_parts(upload: &mut Box<dyn MultipartUpload>, own: &mut Own) -> Result<PutResult> {
     let mut sent = 0;
     loop {
-        let next = part(content)?;
+        let next = part(&mut own.content)?;
         if next.is_empty() {
-            check_length(sent, octets)?;
-            return upload.complete().await.map(drop);
+            check_length(sent, own.octets)?;
+            return upload.complete().await;
         }
         sent += next.len() as u64;
         upload.put_part(next.into()).await?;
@@ -321,6 +361,10 @@ fn check_length(found: u64, octets: u64) -> Result<()> {
 fn part(content: &mut File) -> Result<Vec<u8>> {
     let mut octets = vec![];
     let read = content.take(PART_OCTETS).read_to_end(&mut octets);
-    read.map_err(|error| Error::Generic { store: DISK, source: error.into() })?;
+    read.map_err(on_disk)?;
     Ok(octets)
+}
+
+fn on_disk(error: io::Error) -> Error {
+    Error::Generic { store: DISK, source: error.into() }
 }

@@ -2,11 +2,11 @@
 //! leave the folder.
 //!
 //! What does not change any more has a tail, from then on; so it is put under the same key, whatever happens in between,
-//! and is there once. Whether it is there is known by what the bucket lists, at the start and every hour: files that it has
-//! and this disk does not know are known from then on. Nobody waits for any of it; what cannot be done is tried again, and
+//! and is there once. When it is there, its mark is kept. Whether it is there still is known by what the bucket lists, at
+//! the start and every hour, by name, octets and mark: files that it has and this disk does not know are known from then on. Nobody waits for any of it; what cannot be done is tried again, and
 //! a file that cannot be read is in the way of no other one.
 
-use crate::bucket::{Bucket, Put};
+use crate::bucket::{Bucket, Object, Put};
 use crate::layout::Layout;
 use crate::place::{Hour, HourFile, query_folder};
 use crate::policy::{is_over, is_too_old, nanoseconds, to_merge};
@@ -92,10 +92,14 @@ impl Moving {
         queries.extend(self.shared.store.all_queries().map_err(|error| self.said(&error))?);
         for query in &queries {
             let mut found = self.bucket.files(query, ends)?;
-            let lacking = self.compare(query, &mut found).map_err(|error| self.said(&error))?;
+            let (mut lacking, doubtful) =
+                self.compare(query, &mut found).map_err(|error| self.said(&error))?;
+            for part in &doubtful {
+                lacking += u64::from(!self.is_copy(part, &mut found, ends)?);
+            }
             if lacking > 0 {
-                let url = self.bucket.options.url();
-                (self.told)(Turn::Worse, &format!("{lacking} files of `{query}` are in {url} no more"));
+                let what = format!("{lacking} files of `{query}` are in {} no more", self.bucket.options.url());
+                (self.told)(Turn::Worse, &format!("{what}, or others are in their places"));
             }
             self.learn(found, now, ends)?;
         }
@@ -104,41 +108,82 @@ impl Moving {
     }
 
     /// Notes which files are there, and takes them out of what was found; forgets those that are nowhere, and says how
-    /// many these are.
-    fn compare(&self, query: &str, found: &mut BTreeMap<HourFile, u64>) -> io::Result<u64> {
+    /// many these are. Gives those that lie there only, under another mark than they had.
+    fn compare(
+        &self,
+        query: &str,
+        found: &mut BTreeMap<HourFile, Object>,
+    ) -> io::Result<(u64, Vec<Part>)> {
         let store = &self.shared.store;
-        let mut lacking = 0;
+        let (mut lacking, mut doubtful) = (0, vec![]);
         for hour in store.hours_of_tails(query)? {
             // No file leaves the folder meanwhile.
             let _order = self.shared.order();
             for part in store.tails(query, hour)? {
                 let Some(file) = HourFile::of(&part.path) else { continue };
-                let is_there = found.get(&file) == Some(&part.octets);
-                if is_there {
-                    found.remove(&file);
-                }
+                let object = found.get(&file).filter(|object| object.octets == part.octets);
+                let is_there = object.map_or(Ok(false), |object| self.has_mark(&part, object))?;
                 match (part.path.exists(), is_there) {
                     (true, true) => self.shared.moved().note(&part),
                     (true, false) => self.shared.moved().forget(&part),
                     (false, true) => {}
+                    (false, false) if object.is_some() => doubtful.push(part),
                     (false, false) => {
                         store.remove_tail(&part)?;
                         lacking += 1;
                     }
                 }
+                if is_there {
+                    found.remove(&file);
+                }
             }
         }
-        Ok(lacking)
+        Ok((lacking, doubtful))
+    }
+
+    /// Whether an object is this file, by its mark; keeps that where nobody did, and it was there.
+    fn has_mark(&self, part: &Part, object: &Object) -> io::Result<bool> {
+        let store = &self.shared.store;
+        if let Some(mark) = store.mark(part)? {
+            return Ok(mark == object.mark || mark.is_empty() || object.mark.is_empty());
+        }
+        // Of one that lies here and was on its way, the content is compared when it is put there.
+        let was_there = !part.path.exists() || self.shared.moved().has(part);
+        if was_there {
+            store.put_mark(part, &object.mark)?;
+        }
+        Ok(was_there)
+    }
+
+    /// Whether what is found in the place of a file that lies there only is a copy of it; else the file is forgotten.
+    fn is_copy(
+        &self,
+        part: &Part,
+        found: &mut BTreeMap<HourFile, Object>,
+        ends: &AtomicBool,
+    ) -> Result<bool, String> {
+        let store = &self.shared.store;
+        let file = HourFile::of(&part.path);
+        let Some((file, object)) = file.and_then(|file| found.remove_entry(&file)) else { return Ok(false) };
+        let tail = store.tail(part).map_err(|error| self.said(&error))?;
+        let is_copy = self.tail(&file, object.octets, ends)? == Some(tail);
+        let kept = if is_copy { store.put_mark(part, &object.mark) } else { store.remove_tail(part) };
+        kept.map_err(|error| self.said(&error))?;
+        if !is_copy {
+            // It is learned of.
+            found.insert(file, object);
+        }
+        Ok(is_copy)
     }
 
     /// Learns of files that are there and not known, as those of a disk that is lost.
     fn learn(
         &mut self,
-        found: BTreeMap<HourFile, u64>,
+        found: BTreeMap<HourFile, Object>,
         now: EventTime,
         ends: &AtomicBool,
     ) -> Result<(), String> {
-        for (file, octets) in found {
+        for (file, Object { octets, mark }) in found {
             if ends.load(Ordering::Acquire) {
                 return Ok(());
             }
@@ -150,7 +195,9 @@ impl Moving {
                 continue;
             }
             if let Some(tail) = self.tail(&file, octets, ends)? {
-                self.shared.store.put_tail(&part, &tail).map_err(|error| self.said(&error))?;
+                let store = &self.shared.store;
+                let kept = store.put_tail(&part, &tail).and_then(|()| store.put_mark(&part, &mark));
+                kept.map_err(|error| self.said(&error))?;
             } else {
                 let what = format!("{} is no file of results", self.bucket.key(&file));
                 (self.told)(Turn::Worse, &what);
@@ -267,8 +314,9 @@ impl Moving {
     /// Puts a file there; where another one has its name, it takes another one.
     fn put(&mut self, query: &str, part: &Part, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
         let Some(file) = HourFile::of(&part.path) else { return Ok(()) };
-        let opened = File::open(&part.path).and_then(|content| Ok((content, self.shared.store.tail(part)?)));
-        let (content, tail) = match opened {
+        let store = &self.shared.store;
+        let opened = File::open(&part.path).and_then(|content| Ok((content, store.mark(part)?)));
+        let (content, known) = match opened {
             Ok(opened) => opened,
             // There was no room for it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -277,16 +325,8 @@ impl Moving {
                 return Ok(());
             }
         };
-        match self.bucket.put(&file, (part.octets, content), tail, ends)? {
-            Put::There => {
-                // No file leaves the folder meanwhile; of one that has, another one may get the name.
-                let _order = self.shared.order();
-                let mut moved = self.shared.moved();
-                moved.unread.forget(&part.path);
-                if part.path.exists() {
-                    moved.note(part);
-                }
-            }
+        match self.bucket.put(&file, (part.octets, content), known, ends)? {
+            Put::There(mark) => self.keep(part, &mark, now),
             Put::Taken => {
                 let what = format!("another file than this node's lies at {}", self.bucket.key(&file));
                 (self.told)(Turn::Worse, &format!("{what}; give each node a folder of its own"));
@@ -299,6 +339,19 @@ impl Moving {
             Put::Unread(why) => self.leave_alone(&part.path, &why, now),
         }
         Ok(())
+    }
+
+    /// Notes that a file is there.
+    fn keep(&self, part: &Part, mark: &str, now: EventTime) {
+        // No file leaves the folder meanwhile; of one that has, another one may get the name.
+        let _order = self.shared.order();
+        self.shared.moved().unread.forget(&part.path);
+        if part.path.exists() {
+            self.shared.moved().note(part);
+            if let Err(error) = self.shared.store.put_mark(part, mark) {
+                self.leave_alone(&part.path, &error, now);
+            }
+        }
     }
 
     /// Gives a file a number that none has.

@@ -282,7 +282,7 @@ fn what_cannot_be_read_to_its_end_is_told_from_a_bucket_that_refuses() {
     let file = HourFile::of(Path::new("query=a/hour=1970-01-01T00/00000001-00000000.parquet")).unwrap();
     let never = AtomicBool::new(false);
     let put = |path: &Path, octets: u64| {
-        bucket.put(&file, (octets, fs::File::open(path).unwrap()), vec![], &never)
+        bucket.put(&file, (octets, fs::File::open(path).unwrap()), None, &never)
     };
     let short = folder.path().join("short");
     fs::write(&short, "rows").unwrap();
@@ -352,6 +352,74 @@ fn a_disk_that_is_lost_takes_nothing_with_it_that_lies_in_the_bucket() {
     assert_eq!((all(&stored.history), store.keys().len()), (vec![0, 1, 2, 7], 4));
     let said = stored.said.lock().unwrap().join("\n");
     assert!(said.starts_with("another file than this node's lies at office/query=top-talkers/"), "{said}");
+}
+
+/// Puts something in the place of an object.
+fn overwrite(store: &Switched, key: &str, octets: Vec<u8>) {
+    block_on(store.inner.put_opts(&Key::from(key), octets.into(), PutOptions::default())).unwrap();
+}
+
+fn octets_of(store: &Switched, key: &str) -> Vec<u8> {
+    let key = Key::from(key);
+    let found = block_on(async { store.inner.get_opts(&key, GetOptions::new()).await?.bytes().await });
+    found.unwrap().to_vec()
+}
+
+#[test]
+fn another_file_of_the_same_name_and_size_is_not_taken_for_one_that_was_on_its_way() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let keep_for = Some(Duration::from_secs(3600));
+    let mut stored = beside(HistoryOptions { keep: keep_for, ..options(folder.path()) }, &store);
+    take_hours(&mut stored, 2);
+    store.is_away.store(true, Ordering::Relaxed);
+    turn(&mut moving(&stored), 5 * HOUR);
+    store.is_away.store(false, Ordering::Relaxed);
+    // Another node's, of the first hour.
+    let file = files(folder.path()).remove(0);
+    let mut other = fs::read(&file).unwrap();
+    other[8] ^= 1;
+    let key = format!("office/{}", file.strip_prefix(folder.path()).unwrap().display());
+    overwrite(&store, &key, other.clone());
+    let mut moving = moving(&stored);
+    turn(&mut moving, 5 * HOUR);
+    assert_eq!(store.keys().len(), 2, "{:?}", store.keys());
+    turn(&mut moving, 5 * HOUR);
+    assert_eq!((store.keys().len(), octets_of(&store, &key)), (3, other));
+    let said = stored.said.lock().unwrap().join("\n");
+    assert!(said.starts_with("another file than this node's lies at office/query=top-talkers/"), "{said}");
+}
+
+#[test]
+fn what_is_there_is_known_by_its_mark_over_a_restart_and_a_copy_of_it_by_its_tail() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let keep_for = Some(Duration::from_secs(2 * 3600));
+    let options = || HistoryOptions { keep: keep_for, ..options(folder.path()) };
+    let mut first = beside(options(), &store);
+    take_hours(&mut first, 4);
+    turn(&mut moving(&first), 5 * HOUR);
+    keep(&first, 5 * HOUR);
+    assert_eq!((files(folder.path()).len(), store.keys().len()), (2, 4));
+    drop(first);
+    let before = store.asked.load(Ordering::Relaxed);
+    let stored = beside(options(), &store);
+    let mut again = moving(&stored);
+    turn(&mut again, 5 * HOUR);
+    assert_eq!(store.asked.load(Ordering::Relaxed), before + 2, "which queries, and which files, and no more");
+    // Somebody copies one and puts it back.
+    let key = store.keys()[0].clone();
+    let octets = octets_of(&store, &key);
+    overwrite(&store, &key, octets.clone());
+    turn(&mut again, 7 * HOUR);
+    assert_eq!((all(&stored.history), stored.said.lock().unwrap().len()), (vec![0, 1, 2, 3], 0));
+    // Another one of as many octets, which ends in another way.
+    let (mut other, place) = (octets.clone(), octets.len() - 20);
+    other[place] ^= 1;
+    overwrite(&store, &key, other.clone());
+    turn(&mut again, 9 * HOUR);
+    let said = stored.said.lock().unwrap().join("\n");
+    assert!(said.starts_with("1 files of `top-talkers` are in s3://results/office no more, or others"), "{said}");
+    let part = stored.history.shared.store.tails("top-talkers", Hour::of(EventTime(0))).unwrap().remove(0);
+    assert!(other.ends_with(&stored.history.shared.store.tail(&part).unwrap()), "it is known as it is");
 }
 
 #[test]
@@ -465,14 +533,23 @@ fn a_large_file_goes_in_parts_and_is_there_as_a_whole() {
     let octets: Vec<u8> = (0..20_u32 * 1024 * 1024).map(|place| (place % 251) as u8).collect();
     let (path, never) = (folder.path().join("file"), AtomicBool::new(false));
     fs::write(&path, &octets).unwrap();
-    let put = |tail: &[u8]| {
-        let content = fs::File::open(&path).unwrap();
-        bucket.put(&file, (octets.len() as u64, content), tail.to_vec(), &never)
+    let put = |path: &Path, known: Option<&String>| {
+        let content = fs::File::open(path).unwrap();
+        bucket.put(&file, (octets.len() as u64, content), known.cloned(), &never)
     };
-    let tail = &octets[octets.len() - 100..];
-    assert_eq!([put(tail), put(tail), put(&[7; 100])], [Ok(Put::There), Ok(Put::There), Ok(Put::Taken)]);
+    let Ok(Put::There(mark)) = put(&path, None) else { panic!("it is not there") };
+    assert_eq!(put(&path, None), Ok(Put::There(mark.clone())), "its content is");
+    let other = folder.path().join("other");
+    let mut octets_of_other = octets.clone();
+    octets_of_other[10 << 20] ^= 1;
+    fs::write(&other, octets_of_other).unwrap();
+    assert_eq!([put(&other, None), put(&other, Some(&"another".to_owned()))], [Ok(Put::Taken), Ok(Put::Taken)]);
+    let before = store.asked.load(Ordering::Relaxed);
+    assert_eq!(put(&path, Some(&mark)), Ok(Put::There(mark)));
+    assert_eq!(store.asked.load(Ordering::Relaxed), before + 1, "its mark says so");
     let read = bucket.read(&file, vec![0..octets.len() as u64, 9..12], &never).unwrap();
     assert!(read[0] == octets[..] && read[1] == octets[9..12]);
-    assert_eq!(bucket.files("a", &never).unwrap().into_values().collect::<Vec<_>>(), [20 << 20]);
+    let found: Vec<u64> = bucket.files("a", &never).unwrap().values().map(|object| object.octets).collect();
+    assert_eq!(found, [20 << 20]);
     assert_eq!(bucket.queries(&never).unwrap(), ["a"]);
 }
