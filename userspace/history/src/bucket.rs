@@ -12,6 +12,7 @@ mod s3;
 
 use crate::options::BucketOptions;
 use crate::place::{HourFile, query_folder, query_of_folder};
+use crate::tails::{END_OCTETS, tail_octets};
 use bytes::Bytes;
 use futures::future::ready;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, Read as _, Seek as _};
+use std::iter;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -37,6 +39,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What is sent at once; a larger file goes in parts.
 const PART_OCTETS: u64 = 8 << 20;
+/// Octets of a tail that is asked for: far more than any file of ours has; and those that are asked for at first, which are
+/// more than most have.
+const TAIL_OCTETS_MAX: u64 = 64 << 20;
+const TAIL_OCTETS_GUESSED: u64 = 64 << 10;
 /// Between two looks whether whoever waits is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Characters of what a store says that are told.
@@ -173,6 +179,29 @@ impl Bucket {
             Ok(found)
         } else {
             Err(format!("{} gives less of {key} than was asked for", self.options.url()))
+        }
+    }
+
+    /// What a file of so many octets ends with there; `None` where it is no Parquet file.
+    pub(crate) fn tail(&self, file: &HourFile, octets: u64, ends: &AtomicBool) -> Outcome<Option<Bytes>> {
+        let from = |start: u64| -> Outcome<Bytes> {
+            let read = self.read(file, iter::once(start..octets).collect(), ends)?;
+            Ok(read.into_iter().next().unwrap_or_default())
+        };
+        if octets < END_OCTETS {
+            return Ok(None);
+        }
+        let end = from(octets.saturating_sub(TAIL_OCTETS_GUESSED))?;
+        // Anybody who may write there can say how long one is.
+        let length = tail_octets(&end).filter(|length| *length <= TAIL_OCTETS_MAX);
+        let Some(start) = length.and_then(|length| octets.checked_sub(length)) else {
+            return Ok(None);
+        };
+        let before = octets - end.len() as u64;
+        match start.checked_sub(before).map(usize::try_from) {
+            // Without what stands before it.
+            Some(Ok(place)) => Ok(Some(Bytes::copy_from_slice(end.get(place..).unwrap_or_default()))),
+            Some(Err(_)) | None => from(start).map(Some),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Stored results: who writes them, and who reads them.
 
+use crate::bucket::Bucket;
 use crate::newest::Newest;
-use crate::options::HistoryOptions;
+use crate::options::{BucketOptions, HistoryOptions};
 use crate::shared::Shared;
 use crate::sink::HistorySink;
 use crate::table::StoredTable;
@@ -25,6 +26,14 @@ impl History {
     #[must_use]
     pub fn new(options: HistoryOptions) -> Self {
         Self { shared: Arc::new(Shared::new(options)) }
+    }
+
+    /// The history that lies in a bucket, for whoever has no folder of it; nobody stores there.
+    ///
+    /// # Errors
+    /// A sentence, when the bucket cannot be asked, or has none.
+    pub fn of_bucket(options: BucketOptions) -> Result<Self, String> {
+        Ok(Self { shared: Arc::new(Shared::elsewhere(Bucket::new(options))?) })
     }
 
     /// What stores results; one at a time.

@@ -152,6 +152,33 @@ impl Store {
         Ok(())
     }
 
+    /// Notes which queries there are, whose hours somebody else has listed, or will.
+    pub(crate) fn know_queries(&self, queries: Vec<String>) {
+        *self.index() = Some(Index::of(queries));
+    }
+
+    /// Whether it is not known which hours there are of a query, if there is one of this name.
+    pub(crate) fn is_unknown(&self, query: &str) -> bool {
+        let index = self.index();
+        index.as_ref().and_then(|Index(queries)| queries.get(query)).is_some_and(Option::is_none)
+    }
+
+    /// Notes which files there are of a query, as somebody else has listed them.
+    pub(crate) fn know(&self, query: &str, parts: impl Iterator<Item = Part>) {
+        let mut by_hour: BTreeMap<Hour, Vec<Entry>> = BTreeMap::new();
+        for Part { hour, number, columns, octets, .. } in parts {
+            by_hour.entry(hour).or_default().push(Entry { number, columns, octets });
+        }
+        let mut hours = Hours::new();
+        for (hour, mut files) in by_hour {
+            files.sort_by_key(|file| (file.number, file.columns));
+            hours.insert(hour, Some(files.into_boxed_slice()));
+        }
+        if let Some(Index(queries)) = self.index().as_mut() {
+            queries.insert(query.to_owned(), Some(hours));
+        }
+    }
+
     /// Says that files of an hour come or go, until it is dropped.
     pub(crate) fn changes(&self, query: &str, hour: Hour) -> Changes<'_> {
         Changes { store: self, hour: Some((query.to_owned(), hour)) }

@@ -20,6 +20,7 @@ mod bounds;
 mod bucket;
 mod columns;
 mod content;
+mod elsewhere;
 mod grouped;
 mod history;
 mod index;

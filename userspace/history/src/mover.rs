@@ -13,16 +13,16 @@ use crate::policy::{is_over, is_too_old, nanoseconds, to_merge};
 use crate::rollup::{Rolls, rolls};
 use crate::shared::Shared;
 use crate::store::Part;
-use crate::tails::{END_OCTETS, tail_octets, tail_of};
+use crate::tails::tail_of;
 use crate::turns::Turns;
 use datafusion::common::Result as QueryResult;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::{io, iter};
 use tapline_record::EventTime;
 use tapline_sinks::{Told, Turn};
 use tapline_sources::Clock;
@@ -31,8 +31,6 @@ use tapline_sources::Clock;
 const LOOK_EVERY_NS: i64 = 3600 * 1_000_000_000;
 /// How long what is too old stays in a bucket, for whoever has begun to read it.
 const GONE_FOR_NS: i64 = 10 * 60 * 1_000_000_000;
-/// Octets of a tail that is learned of: far more than any file of ours has.
-const TAIL_OCTETS_MAX: u64 = 64 << 20;
 
 /// Starts the thread that moves files.
 pub(crate) fn start(
@@ -166,7 +164,7 @@ impl Moving {
         let file = HourFile::of(&part.path);
         let Some((file, object)) = file.and_then(|file| found.remove_entry(&file)) else { return Ok(false) };
         let tail = store.tail(part).map_err(|error| self.said(&error))?;
-        let is_copy = self.tail(&file, object.octets, ends)? == Some(tail);
+        let is_copy = self.bucket.tail(&file, object.octets, ends)?.is_some_and(|found| found == tail);
         let kept = if is_copy { store.put_mark(part, &object.mark) } else { store.remove_tail(part) };
         kept.map_err(|error| self.said(&error))?;
         if !is_copy {
@@ -194,7 +192,7 @@ impl Moving {
                 self.forget_one(now, file);
                 continue;
             }
-            if let Some(tail) = self.tail(&file, octets, ends)? {
+            if let Some(tail) = self.bucket.tail(&file, octets, ends)? {
                 let store = &self.shared.store;
                 let kept = store.put_tail(&part, &tail).and_then(|()| store.put_mark(&part, &mark));
                 kept.map_err(|error| self.said(&error))?;
@@ -204,21 +202,6 @@ impl Moving {
             }
         }
         Ok(())
-    }
-
-    /// The tail of a file that is there; `None` where it is no Parquet file.
-    fn tail(&self, file: &HourFile, octets: u64, ends: &AtomicBool) -> Result<Option<Vec<u8>>, String> {
-        let Some(end) = octets.checked_sub(END_OCTETS) else { return Ok(None) };
-        let read = |start: u64| -> Result<Vec<u8>, String> {
-            let read = self.bucket.read(file, iter::once(start..octets).collect(), ends)?;
-            Ok(read.first().map(|octets| octets.to_vec()).unwrap_or_default())
-        };
-        // Anybody who may write there can say how long one is.
-        let length = tail_octets(&read(end)?).filter(|length| *length <= TAIL_OCTETS_MAX);
-        let Some(start) = length.and_then(|length| octets.checked_sub(length)) else {
-            return Ok(None);
-        };
-        read(start).map(Some)
     }
 
     /// Puts all files there that are ready, the oldest first.

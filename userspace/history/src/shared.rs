@@ -3,18 +3,21 @@
 use crate::bucket::Bucket;
 use crate::columns::union;
 use crate::content::Content;
+use crate::elsewhere::Elsewhere;
 use crate::index::Has;
 use crate::moved::Moved;
 use crate::options::HistoryOptions;
 use crate::place::{Hour, HourFile, columns_number};
 use crate::store::{Part, Store};
 use crate::waiting::{Piece, Waiting};
+use bytes::Bytes;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapline_operators::WindowResult;
@@ -35,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) options: HistoryOptions,
     pub(crate) store: Store,
     pub(crate) bucket: Option<Arc<Bucket>>,
+    /// Where all of it lies in a bucket, and none here.
+    elsewhere: Option<Elsewhere>,
     /// Held while files of the folder are merged or rolled up, and while it is decided which of them do not change any
     /// more; taken before the others.
     order: Mutex<()>,
@@ -58,11 +63,26 @@ impl Shared {
             options,
             store,
             bucket: bucket.map(Arc::new),
+            elsewhere: None,
             order: Mutex::default(),
             waiting: Mutex::default(),
             moved: Mutex::default(),
             schemas: Mutex::default(),
         }
+    }
+
+    /// What is read in a bucket only.
+    pub(crate) fn elsewhere(bucket: Bucket) -> std::result::Result<Self, String> {
+        let url = bucket.options.url();
+        let queries = bucket.queries(&AtomicBool::new(false))?;
+        if queries.is_empty() {
+            return Err(format!("{url} has no stored results, which lie there as query=NAME/hour=…"));
+        }
+        // Whatever is wrong with a file names where it lies.
+        let shared = Self::with_bucket(HistoryOptions::new(Path::new(&url)), Some(bucket));
+        shared.store.know_queries(queries);
+        let elsewhere = shared.bucket.clone().map(Elsewhere::new);
+        Ok(Self { elsewhere, ..shared })
     }
 
     pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
@@ -102,7 +122,10 @@ impl Shared {
 
     /// Lists what is not known of these hours before anybody has to wait for it.
     fn learn(&self, query: &str, has: Has<'_>) -> io::Result<()> {
-        self.store.learn(query, has, &AtomicBool::new(false))
+        match &self.elsewhere {
+            Some(elsewhere) => elsewhere.learn(&self.store, query),
+            None => self.store.learn(query, has, &AtomicBool::new(false)),
+        }
     }
 
     fn look(&self, waiting: &Waiting, query: &str, has: Has<'_>) -> io::Result<(Vec<Part>, Vec<Piece>)> {
@@ -150,17 +173,23 @@ impl Shared {
 
     /// What is in a file, wherever it lies.
     pub(crate) fn content(&self, part: &Part) -> Result<Content> {
-        if !part.path.exists()
-            && let Ok(tail) = self.store.tail(part)
-        {
-            let said = "it lies in a bucket, which is asked by the node that stores there";
+        let file = HourFile::of(&part.path).ok_or_else(|| unreadable(part, &"it is no file of results"))?;
+        if let Some(tail) = self.tail(&file, part)? {
+            let said = "it lies in a bucket, which is asked by the node that stores there, or as --history s3://…";
             let bucket = self.bucket.as_ref().ok_or_else(|| unreadable(part, &said))?;
-            let file =
-                HourFile::of(&part.path).ok_or_else(|| unreadable(part, &"it is no file of results"))?;
             return Ok(Content::away(Arc::clone(bucket), file, part.octets, tail));
         }
         let file = self.store.open(part).map_err(|error| unreadable(part, &error))?;
         Ok(Content::Here(Arc::new(file)))
+    }
+
+    /// What a file ends with that lies in a bucket only; nothing of one that lies here.
+    fn tail(&self, file: &HourFile, part: &Part) -> Result<Option<Bytes>> {
+        if let Some(elsewhere) = &self.elsewhere {
+            return elsewhere.tail(file, part).map(Some).map_err(|why| unreadable(part, &why));
+        }
+        let is_away = !part.path.exists();
+        Ok(is_away.then(|| self.store.tail(part).ok()).flatten().map(Bytes::from))
     }
 }
 

@@ -183,6 +183,62 @@ fn what_left_the_folder_is_read_in_the_bucket_and_nothing_else_asks_for_it() {
 }
 
 #[test]
+fn a_bucket_is_asked_by_whoever_has_no_folder_of_it() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let mut stored = beside(options(folder.path()), &store);
+    let there = || {
+        let options = options(folder.path()).bucket.unwrap();
+        Shared::elsewhere(Bucket::of(options, Arc::clone(&store) as Arc<dyn ObjectStore>))
+    };
+    let nothing = there().map(|_| ()).unwrap_err();
+    assert!(nothing.starts_with("s3://results/office has no stored results"), "{nothing}");
+    take_hours(&mut stored, 5);
+    turn(&mut moving(&stored), 5 * HOUR);
+    let history = History { shared: Arc::new(there().unwrap()) };
+    assert_eq!(history.queries().unwrap(), ["top-talkers"]);
+    assert!(history.schema("nobody").unwrap().is_none());
+    let asked = |sql: &str| {
+        let before = store.asked.load(Ordering::Relaxed);
+        (numbers(&history, sql), store.asked.load(Ordering::Relaxed) - before)
+    };
+    let of_an_hour = "SELECT n FROM \"top-talkers\" WHERE window_start < '1970-01-01T01:00:00Z'";
+    // Which files there are; the newest one says the columns; then the hour's own, and rows of it.
+    let (rows, requests) = asked(of_an_hour);
+    // Two who read shares of one file may ask at once what it ends with.
+    assert!(rows == [0] && (4..=5).contains(&requests), "{requests}");
+    assert_eq!(asked(of_an_hour), (vec![0], 1), "what they end with is known");
+    assert_eq!(all(&history), [0, 1, 2, 3]);
+    store.is_away.store(true, Ordering::Relaxed);
+    let failed = ask(&history, None, "SELECT count(n) FROM \"top-talkers\"").unwrap_err();
+    assert!(failed.contains("s3://results/office") && failed.contains("it is away"), "{failed}");
+    assert!(there().map(|_| ()).unwrap_err().contains("it is away"));
+}
+
+#[test]
+fn what_a_file_ends_with_is_asked_for_twice_where_it_is_long() {
+    let store = Arc::new(Switched::default());
+    let options = BucketOptions::new("s3://results").unwrap();
+    let bucket = Bucket::of(options, Arc::clone(&store) as Arc<dyn ObjectStore>);
+    let file = HourFile::of(Path::new("query=a/hour=1970-01-01T00/00000001-00000000.parquet")).unwrap();
+    let key = bucket.key(&file).to_string();
+    let read = |rows: usize, tail: usize, end: &[u8]| {
+        let mut octets = vec![1; rows];
+        octets.extend(vec![2; tail]);
+        octets.extend(u32::try_from(tail).unwrap().to_le_bytes());
+        octets.extend(end);
+        overwrite(&store, &key, octets.clone());
+        let before = store.asked.load(Ordering::Relaxed);
+        let found = bucket.tail(&file, octets.len() as u64, &AtomicBool::new(false)).unwrap();
+        let is_it = found.as_ref().is_some_and(|found| *found == octets[rows..]);
+        (found.is_some(), is_it, store.asked.load(Ordering::Relaxed) - before)
+    };
+    for (rows, tail, asked) in [(100, 50, 1), (1 << 20, 50, 1), (1 << 20, 1 << 18, 2), (0, 1, 1)] {
+        assert_eq!(read(rows, tail, b"PAR1"), (true, true, asked), "{rows} {tail}");
+    }
+    assert_eq!(read(100, 50, b"PAR2"), (false, false, 1));
+}
+
+#[test]
 fn a_bucket_that_is_away_keeps_files_here_and_is_asked_again() {
     let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
     let mut stored = beside(options(folder.path()), &store);
