@@ -159,7 +159,7 @@ impl Order {
             if !block.contains(&hour) {
                 continue;
             }
-            let of_hour = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
+            let of_hour = self.readable_parts(query, hour, now)?;
             if to_merge(&of_hour, hour, now).is_some() {
                 // It is merged first.
                 return Ok(None);
@@ -168,7 +168,18 @@ impl Order {
         }
         let (hour, mut files) = (block.start, vec![]);
         for part in &parts {
-            let schema = self.shared.schema_of(query, part).map_err(|error| error.to_string())?;
+            let opened = self.shared.store.open(part).map_err(|error| error.to_string());
+            let schema = opened
+                .and_then(|_| self.shared.schema_of(query, part).map_err(|error| error.message().into_owned()));
+            let schema = match schema {
+                Ok(schema) => schema,
+                Err(why) => {
+                    // Others are rolled up without it, when they are looked at again.
+                    let why = format!("{} cannot be rolled up: {why}", part.path.display());
+                    self.shared.moved().unread.note(&part.path, why, now);
+                    return Ok(None);
+                }
+            };
             if let Rolls::Never(why) = rolls(Layout::read(&schema).as_ref(), width) {
                 self.tell_why_it_stays(query, why);
             }
@@ -198,12 +209,17 @@ impl Order {
         }
     }
 
+    /// The files of an hour that may change still, but for those that cannot be read.
+    fn readable_parts(&self, query: &str, hour: Hour, now: EventTime) -> Result<Vec<Part>, String> {
+        let mut parts = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
+        let moved = self.shared.moved();
+        parts.retain(|part| !moved.unread.rests(&part.path, now));
+        Ok(parts)
+    }
+
     fn merge(&mut self, query: &str, hour: Hour, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
         loop {
-            let mut parts = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
-            let moved = self.shared.moved();
-            parts.retain(|part| !moved.unread.rests(&part.path, now));
-            drop(moved);
+            let parts = self.readable_parts(query, hour, now)?;
             let Some(parts) = to_merge(&parts, hour, now) else { return Ok(()) };
             match merge(&self.shared, (query, hour), &parts, ends)? {
                 // The others are merged without it.

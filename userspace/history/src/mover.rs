@@ -352,6 +352,9 @@ impl Moving {
 
     /// Lets go of what is older than it is kept there.
     fn forget(&mut self, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
+        if self.bucket.options.keep.is_none() {
+            return Ok(());
+        }
         let store = &self.shared.store;
         let mut old = vec![];
         for query in store.all_queries().map_err(|error| self.said(&error))? {
