@@ -237,7 +237,7 @@ mod tests {
     }
 
     /// How many folders are listed for this.
-    fn listed(store: &Store, ask: impl FnOnce()) -> usize {
+    fn listed(store: &Store, ask: impl FnOnce()) -> u64 {
         let before = store.listed.load(Ordering::Relaxed);
         ask();
         store.listed.load(Ordering::Relaxed) - before

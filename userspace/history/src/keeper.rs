@@ -11,6 +11,7 @@ use crate::store::Part;
 use crate::stored::results_of;
 use crate::summing::{SMALL_OCTETS, sum_up};
 use crate::turns::Turns;
+use datafusion::arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -168,10 +169,7 @@ impl Order {
         }
         let (hour, mut files) = (block.start, vec![]);
         for part in &parts {
-            let opened = self.shared.store.open(part).map_err(|error| error.to_string());
-            let schema = opened
-                .and_then(|_| self.shared.schema_of(query, part).map_err(|error| error.message().into_owned()));
-            let schema = match schema {
+            let schema = match self.columns_of(query, part) {
                 Ok(schema) => schema,
                 Err(why) => {
                     // Others are rolled up without it, when they are looked at again.
@@ -207,6 +205,12 @@ impl Order {
         if self.stays.insert((query.to_owned(), why)) {
             (self.told)(Turn::Better, &said);
         }
+    }
+
+    /// The columns of a file that can be opened.
+    fn columns_of(&self, query: &str, part: &Part) -> Result<SchemaRef, String> {
+        self.shared.store.open(part).map_err(|error| error.to_string())?;
+        self.shared.schema_of(query, part).map_err(|error| error.message().into_owned())
     }
 
     /// The files of an hour that may change still, but for those that cannot be read.

@@ -96,7 +96,8 @@ impl Moving {
                 lacking += u64::from(!self.is_copy(part, &mut found, ends)?);
             }
             if lacking > 0 {
-                let what = format!("{lacking} files of `{query}` are in {} no more", self.bucket.options.url());
+                let url = self.bucket.options.url();
+                let what = format!("{lacking} files of `{query}` are in {url} no more");
                 (self.told)(Turn::Worse, &format!("{what}, or others are in their places"));
             }
             self.learn(found, now, ends)?;
@@ -309,7 +310,7 @@ impl Moving {
             }
         };
         match self.bucket.put(&file, (part.octets, content), known, ends)? {
-            Put::There(mark) => self.keep(part, &mark, now),
+            Put::There(mark) => self.keep(part, &mark),
             Put::Taken => {
                 let what = format!("another file than this node's lies at {}", self.bucket.key(&file));
                 (self.told)(Turn::Worse, &format!("{what}; give each node a folder of its own"));
@@ -325,15 +326,14 @@ impl Moving {
     }
 
     /// Notes that a file is there.
-    fn keep(&self, part: &Part, mark: &str, now: EventTime) {
+    fn keep(&self, part: &Part, mark: &str) {
         // No file leaves the folder meanwhile; of one that has, another one may get the name.
         let _order = self.shared.order();
         self.shared.moved().unread.forget(&part.path);
         if part.path.exists() {
             self.shared.moved().note(part);
-            if let Err(error) = self.shared.store.put_mark(part, mark) {
-                self.leave_alone(&part.path, &error, now);
-            }
+            // Where there is no room for it, it is kept when the bucket is listed next.
+            let _ = self.shared.store.put_mark(part, mark);
         }
     }
 

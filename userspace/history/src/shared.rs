@@ -175,7 +175,7 @@ impl Shared {
     pub(crate) fn content(&self, part: &Part) -> Result<Content> {
         let file = HourFile::of(&part.path).ok_or_else(|| unreadable(part, &"it is no file of results"))?;
         if let Some(tail) = self.tail(&file, part)? {
-            let said = "it lies in a bucket, which is asked by the node that stores there, or as --history s3://…";
+            let said = "it lies in a bucket, which is asked by the node that stores there, or by its own URL";
             let bucket = self.bucket.as_ref().ok_or_else(|| unreadable(part, &said))?;
             return Ok(Content::away(Arc::clone(bucket), file, part.octets, tail));
         }

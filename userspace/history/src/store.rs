@@ -10,8 +10,6 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-#[cfg(test)]
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -31,7 +29,7 @@ pub(crate) struct Store {
     index: Arc<Mutex<Option<Index>>>,
     /// How many folders were listed.
     #[cfg(test)]
-    pub(crate) listed: AtomicUsize,
+    pub(crate) listed: AtomicU64,
 }
 
 /// A file of results.
@@ -67,7 +65,7 @@ impl Store {
             written: AtomicU64::new(0),
             index: Arc::default(),
             #[cfg(test)]
-            listed: AtomicUsize::new(0),
+            listed: AtomicU64::new(0),
         }
     }
 

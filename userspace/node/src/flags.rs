@@ -294,7 +294,8 @@ mod tests {
         let given = Given(vec!["history", "store-endpoint", "format"]);
         assert!(given.check_history(true).is_ok());
         let refused = given.check_history(false).unwrap_err().to_string();
-        assert_eq!(refused, "--store-endpoint is for --history s3://BUCKET/FOLDER and means nothing with a folder");
+        let expected = "--store-endpoint is for --history s3://BUCKET/FOLDER and means nothing with a folder";
+        assert_eq!(refused, expected);
         let refused = Given(vec!["history", "pcap"]).check_history(true).unwrap_err().to_string();
         assert!(refused.starts_with("--pcap means nothing with --history"), "{refused}");
     }

@@ -67,7 +67,7 @@ fn what_is_there_is_known_by_its_mark_over_a_restart_and_a_copy_of_it_by_its_tai
     let stored = beside(options(), &store);
     let mut again = moving(&stored);
     turn(&mut again, 5 * HOUR);
-    assert_eq!(store.asked.load(Ordering::Relaxed), before + 2, "which queries, and which files, and no more");
+    assert_eq!(store.asked.load(Ordering::Relaxed), before + 2, "which queries, which files, and no more");
     // Somebody copies one and puts it back.
     let key = store.keys()[0].clone();
     let octets = octets_of(&store, &key);
@@ -80,7 +80,7 @@ fn what_is_there_is_known_by_its_mark_over_a_restart_and_a_copy_of_it_by_its_tai
     overwrite(&store, &key, other.clone());
     turn(&mut again, 9 * HOUR);
     let said = stored.said.lock().unwrap().join("\n");
-    assert!(said.starts_with("1 files of `top-talkers` are in s3://results/office no more, or others"), "{said}");
+    assert!(said.starts_with("1 files of `top-talkers` are in s3://results/office no more, or"), "{said}");
     let part = stored.history.shared.store.tails("top-talkers", Hour::of(EventTime(0))).unwrap().remove(0);
     assert!(other.ends_with(&stored.history.shared.store.tail(&part).unwrap()), "it is known as it is");
 }
@@ -164,7 +164,8 @@ fn a_large_file_goes_in_parts_and_is_there_as_a_whole() {
     let mut octets_of_other = octets.clone();
     octets_of_other[10 << 20] ^= 1;
     fs::write(&other, octets_of_other).unwrap();
-    assert_eq!([put(&other, None), put(&other, Some(&"another".to_owned()))], [Ok(Put::Taken), Ok(Put::Taken)]);
+    assert_eq!(put(&other, None), Ok(Put::Taken));
+    assert_eq!(put(&other, Some(&"another".to_owned())), Ok(Put::Taken));
     let before = store.asked.load(Ordering::Relaxed);
     assert_eq!(put(&path, Some(&mark)), Ok(Put::There(mark)));
     assert_eq!(store.asked.load(Ordering::Relaxed), before + 1, "its mark says so");
