@@ -1,11 +1,12 @@
-//! A node whose history goes to a bucket of a real server: what left the disk is read there, by the node and by others,
-//! once, while the server is away and comes back, and over a restart.
+//! A node whose history goes to a bucket of a real server: what left the disk is read there, by the node, by the command
+//! line and by others, once, while the server is away and comes back, and over a restart.
 
 use super::captures::{Truth, capture};
 use super::history::{answered, asked, outlet};
 use super::node::http;
 use harness::node::Node;
 use harness::servers::{SECRET, SeaweedFs};
+use harness::{Finished, tapline};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -82,6 +83,27 @@ print(chdb.query("SELECT sum(packets), sum(octets), count() FROM {table}", "TSV"
     asked("chdb", &script)
 }
 
+/// What the command line asks there, without the node.
+fn by_command(store: &SeaweedFs, sql: &str) -> Finished {
+    let (place, endpoint) = (format!("{}/office", store.url()), store.endpoint());
+    let credentials = store.credentials_file();
+    let arguments: [&str; 12] = [
+        "query",
+        "--history",
+        &place,
+        "--store-endpoint",
+        &endpoint,
+        "--store-region",
+        "us-east-1",
+        "--store-credentials-file",
+        credentials.to_str().unwrap(),
+        "--format",
+        "json",
+        sql,
+    ];
+    tapline(&arguments)
+}
+
 #[test]
 fn what_leaves_the_disk_is_read_in_the_bucket_once_whatever_becomes_of_the_server() {
     let Some(mut store) = SeaweedFs::start() else { return };
@@ -103,6 +125,10 @@ fn what_leaves_the_disk_is_read_in_the_bucket_once_whatever_becomes_of_the_serve
         assert_eq!(rows, seen(&truth));
     }
     assert_eq!(outlet(&node, "history")["state"], "running");
+    let asked: Value = serde_json::from_str(by_command(&store, ALL).success().trim()).unwrap();
+    assert_eq!(asked, expected(&truth));
+    let nobody = by_command(&store, "SELECT * FROM nobody");
+    assert_eq!(nobody.code, Some(2), "{}", nobody.stderr);
 
     // While it is away, what is here is answered, and waits.
     let complaints = || node.told().matches("error: history: s3://results/office").count();
@@ -115,6 +141,8 @@ fn what_leaves_the_disk_is_read_in_the_bucket_once_whatever_becomes_of_the_serve
     let (code, refused) = http(&node, "POST", "/api/v1/sql", &json!({ "sql": ALL }).to_string());
     assert!(code != 200 && refused.contains("s3://results/office"), "{code} {refused}");
     assert!(here(folder.path()) > 0 && outlet(&node, "history")["lost"] == 0);
+    let away = by_command(&store, ALL);
+    assert!(away.code == Some(1) && away.stderr.contains("s3://results/office"), "{away:?}");
 
     store.up();
     wait("the server", || outlet(&node, "history")["state"] == "running");

@@ -3,25 +3,29 @@
 //! ```text
 //! s3://BUCKET/PREFIX/query=NAME/hour=2026-11-30T01/00000001-5f3a9c0d.parquet
 //! ```
-//! An object never changes: it is there as a whole, or not at all. Whoever asks waits, on whichever thread; what speaks
-//! to the store runs on one of its own, which starts when somebody asks first. What fails is a sentence that names the
-//! store.
+//! An object never changes: it is there as a whole, or not at all. That it is a certain file is known by its mark, the
+//! ETag that the store gives it, and where that is not known, by all of its octets. Whoever asks waits, on whichever
+//! thread; what speaks to the store runs on one of its own, which starts when somebody asks first. What fails is a
+//! sentence that names the store.
 
 mod s3;
 
 use crate::options::BucketOptions;
 use crate::place::{HourFile, query_folder, query_of_folder};
+use crate::tails::{END_OCTETS, tail_octets};
 use bytes::Bytes;
 use futures::future::ready;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path as Key;
 use object_store::{
-    Error, GetOptions, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, Result,
+    Error, GetOptions, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutResult,
+    Result,
 };
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
-use std::io::Read as _;
+use std::io::{self, Read as _, Seek as _};
+use std::iter;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -35,13 +39,46 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What is sent at once; a larger file goes in parts.
 const PART_OCTETS: u64 = 8 << 20;
+/// Octets of a tail that is asked for: far more than any file of ours has; and those that are asked for at first, which are
+/// more than most have.
+const TAIL_OCTETS_MAX: u64 = 64 << 20;
+const TAIL_OCTETS_GUESSED: u64 = 64 << 10;
 /// Between two looks whether whoever waits is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Characters of what a store says that are told.
 const SAID_MAX: usize = 300;
+/// What errors call the disk on which a file lies that is put there.
+const DISK: &str = "disk";
 
 /// What was asked for, or a sentence that says why not.
 type Outcome<T> = std::result::Result<T, String>;
+
+/// What became of a file that was to be put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It is there, with this mark.
+    There(String),
+    /// Another one has its name.
+    Taken,
+    /// It cannot be read; why.
+    Unread(String),
+}
+
+/// What lies under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub(crate) octets: u64,
+    /// What the store calls its content; empty where it says nothing of it.
+    pub(crate) mark: String,
+}
+
+/// A file that is to be there.
+struct Own {
+    octets: u64,
+    content: File,
+    /// The mark that it had there.
+    known: Option<String>,
+}
 
 /// Something to do on the store's thread.
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -95,8 +132,8 @@ impl Bucket {
         Ok(found.common_prefixes.into_iter().filter_map(query).collect())
     }
 
-    /// The files of a query that lie there, with their octets.
-    pub(crate) fn files(&self, query: &str, ends: &AtomicBool) -> Outcome<BTreeMap<HourFile, u64>> {
+    /// The files of a query that lie there.
+    pub(crate) fn files(&self, query: &str, ends: &AtomicBool) -> Outcome<BTreeMap<HourFile, Object>> {
         let prefix = self.within(&[&query_folder(query)]);
         let found: Vec<ObjectMeta> =
             self.ask(ends, |store| async move { store.list(Some(&prefix)).try_collect().await })?;
@@ -104,22 +141,27 @@ impl Bucket {
             let path = PathBuf::from(object.location.as_ref());
             let file = HourFile::of(&path).filter(|file| file.query == query)?;
             // One that lies deeper, such as somebody's copy, is none of ours.
-            (self.key(&file) == object.location).then_some((file, object.size))
+            let is_ours = self.key(&file) == object.location;
+            is_ours.then(|| (file, Object { octets: object.size, mark: mark(object.e_tag) }))
         };
         Ok(found.into_iter().filter_map(file).collect())
     }
 
-    /// Puts a file of so many octets there, unless it is there; `false` where another one has its name. `tail` is what
-    /// it ends with, by which it is known again.
+    /// Puts a file of so many octets there, unless it is there, by the mark that is known of it or by its content.
     pub(crate) fn put(
         &self,
         file: &HourFile,
         (octets, content): (u64, File),
-        tail: Vec<u8>,
+        known: Option<String>,
         ends: &AtomicBool,
-    ) -> Outcome<bool> {
-        let (key, tail) = (self.key(file), Bytes::from(tail));
-        self.ask(ends, |store| put(store, key, (octets, content), tail))
+    ) -> Outcome<Put> {
+        let (key, own) = (self.key(file), Own { octets, content, known });
+        self.ask(ends, |store| async move {
+            match put(&store, &key, own).await {
+                Err(Error::Generic { store: DISK, source }) => Ok(Put::Unread(source.to_string())),
+                other => other,
+            }
+        })
     }
 
     /// These octets of a file.
@@ -137,6 +179,29 @@ impl Bucket {
             Ok(found)
         } else {
             Err(format!("{} gives less of {key} than was asked for", self.options.url()))
+        }
+    }
+
+    /// What a file of so many octets ends with there; `None` where it is no Parquet file.
+    pub(crate) fn tail(&self, file: &HourFile, octets: u64, ends: &AtomicBool) -> Outcome<Option<Bytes>> {
+        let from = |start: u64| -> Outcome<Bytes> {
+            let read = self.read(file, iter::once(start..octets).collect(), ends)?;
+            Ok(read.into_iter().next().unwrap_or_default())
+        };
+        if octets < END_OCTETS {
+            return Ok(None);
+        }
+        let end = from(octets.saturating_sub(TAIL_OCTETS_GUESSED))?;
+        // Anybody who may write there can say how long one is.
+        let length = tail_octets(&end).filter(|length| *length <= TAIL_OCTETS_MAX);
+        let Some(start) = length.and_then(|length| octets.checked_sub(length)) else {
+            return Ok(None);
+        };
+        let before = octets - end.len() as u64;
+        match start.checked_sub(before).map(usize::try_from) {
+            // Without what stands before it.
+            Some(Ok(place)) => Ok(Some(Bytes::copy_from_slice(end.get(place..).unwrap_or_default()))),
+            Some(Err(_)) | None => from(start).map(Some),
         }
     }
 
@@ -213,7 +278,7 @@ impl Bucket {
 
 /// Starts the thread that speaks to a store.
 fn start() -> Outcome<UnboundedSender<Job>> {
-    let said = |error: std::io::Error| format!("a thread cannot be started: {error}");
+    let said = |error: io::Error| format!("a thread cannot be started: {error}");
     let runtime = Builder::new_current_thread().enable_all().build().map_err(said)?;
     let (sender, jobs) = unbounded_channel::<Job>();
     let work = move || runtime.block_on(do_all(jobs));
@@ -227,39 +292,71 @@ async fn do_all(mut jobs: UnboundedReceiver<Job>) {
     }
 }
 
-async fn put(
-    store: Arc<dyn ObjectStore>,
-    key: Key,
-    (octets, mut content): (u64, File),
-    tail: Bytes,
-) -> Result<bool> {
-    match store.get_opts(&key, GetOptions::new().with_head(true)).await {
-        Ok(found) => return Ok(found.meta.size == octets && ends_with(&store, &key, octets, &tail).await?),
-        Err(Error::NotFound { .. }) => {}
-        Err(error) => return Err(error),
+async fn put(store: &Arc<dyn ObjectStore>, key: &Key, mut own: Own) -> Result<Put> {
+    if let Some(found) = compared(store, key, &mut own).await? {
+        return Ok(found);
     }
-    if octets > PART_OCTETS {
-        return put_in_parts(&store, &key, &mut content).await.map(|()| true);
-    }
-    match store.put_opts(&key, part(&mut content)?.into(), PutMode::Create.into()).await {
-        Ok(_) => Ok(true),
+    match send(store, key, &mut own).await {
+        Ok(sent) => Ok(Put::There(mark(sent.e_tag))),
         // It may be this one, whose answer was lost.
-        Err(Error::AlreadyExists { .. }) => ends_with(&store, &key, octets, &tail).await,
+        Err(error @ Error::AlreadyExists { .. }) => {
+            own.content.rewind().map_err(on_disk)?;
+            compared(store, key, &mut own).await?.ok_or(error)
+        }
         Err(error) => Err(error),
     }
 }
 
-/// Whether an object ends with this.
-async fn ends_with(store: &Arc<dyn ObjectStore>, key: &Key, octets: u64, tail: &Bytes) -> Result<bool> {
-    let from = octets.saturating_sub(tail.len() as u64);
-    let found = store.get_ranges(key, std::slice::from_ref(&(from..octets))).await?;
-    Ok(found.first() == Some(tail))
+/// What a store calls an object's content.
+fn mark(e_tag: Option<String>) -> String {
+    let e_tag = e_tag.unwrap_or_default();
+    e_tag.trim_start_matches("W/").trim_matches('"').to_owned()
+}
+
+/// Whether what lies under a name is this file; nothing where nothing does.
+async fn compared(store: &Arc<dyn ObjectStore>, key: &Key, own: &mut Own) -> Result<Option<Put>> {
+    let found = match store.get_opts(key, GetOptions::new().with_head(true)).await {
+        Ok(found) => found.meta,
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mark = mark(found.e_tag);
+    let is_known = !mark.is_empty() && own.known.as_ref() == Some(&mark);
+    let is_same = found.size == own.octets && (is_known || has_content(store, key, own).await?);
+    Ok(Some(if is_same { Put::There(mark) } else { Put::Taken }))
+}
+
+/// Whether an object of as many octets is this file, from the first one to the last.
+async fn has_content(store: &Arc<dyn ObjectStore>, key: &Key, own: &mut Own) -> Result<bool> {
+    let mut from = 0;
+    loop {
+        let next = part(&mut own.content)?;
+        if next.is_empty() {
+            check_length(from, own.octets)?;
+            return Ok(true);
+        }
+        let to = from + next.len() as u64;
+        let found = store.get_ranges(key, std::slice::from_ref(&(from..to))).await?;
+        if found.first().is_none_or(|found| *found != next) {
+            return Ok(false);
+        }
+        from = to;
+    }
+}
+
+async fn send(store: &Arc<dyn ObjectStore>, key: &Key, own: &mut Own) -> Result<PutResult> {
+    if own.octets > PART_OCTETS {
+        return put_in_parts(store, key, own).await;
+    }
+    let all = part(&mut own.content)?;
+    check_length(all.len() as u64, own.octets)?;
+    store.put_opts(key, all.into(), PutMode::Create.into()).await
 }
 
 /// Sends a large file; nobody sees it before all of it is there.
-async fn put_in_parts(store: &Arc<dyn ObjectStore>, key: &Key, content: &mut File) -> Result<()> {
+async fn put_in_parts(store: &Arc<dyn ObjectStore>, key: &Key, own: &mut Own) -> Result<PutResult> {
     let mut upload = store.put_multipart_opts(key, PutMultipartOptions::default()).await?;
-    let outcome = send_parts(&mut upload, content).await;
+    let outcome = send_parts(&mut upload, own).await;
     if outcome.is_err() {
         // The store lets go of parts that nobody completes, sooner or later.
         let _ = upload.abort().await;
@@ -267,20 +364,36 @@ async fn put_in_parts(store: &Arc<dyn ObjectStore>, key: &Key, content: &mut Fil
     outcome
 }
 
-async fn send_parts(upload: &mut Box<dyn MultipartUpload>, content: &mut File) -> Result<()> {
+async fn send_parts(upload: &mut Box<dyn MultipartUpload>, own: &mut Own) -> Result<PutResult> {
+    let mut sent = 0;
     loop {
-        let octets = part(content)?;
-        if octets.is_empty() {
-            return upload.complete().await.map(drop);
+        let next = part(&mut own.content)?;
+        if next.is_empty() {
+            check_length(sent, own.octets)?;
+            return upload.complete().await;
         }
-        upload.put_part(octets.into()).await?;
+        sent += next.len() as u64;
+        upload.put_part(next.into()).await?;
     }
+}
+
+/// Refuses a file that has become another one.
+fn check_length(found: u64, octets: u64) -> Result<()> {
+    if found == octets {
+        return Ok(());
+    }
+    let source = format!("it has {found} octets, and had {octets}").into();
+    Err(Error::Generic { store: DISK, source })
 }
 
 /// The next octets of a file, as many as are sent at once; none at its end.
 fn part(content: &mut File) -> Result<Vec<u8>> {
     let mut octets = vec![];
     let read = content.take(PART_OCTETS).read_to_end(&mut octets);
-    read.map_err(|error| Error::Generic { store: "disk", source: error.into() })?;
+    read.map_err(on_disk)?;
     Ok(octets)
+}
+
+fn on_disk(error: io::Error) -> Error {
+    Error::Generic { store: DISK, source: error.into() }
 }

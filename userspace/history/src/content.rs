@@ -49,9 +49,9 @@ struct Step {
 }
 
 impl Content {
-    pub(crate) fn away(bucket: Arc<Bucket>, file: HourFile, octets: u64, tail: Vec<u8>) -> Self {
+    pub(crate) fn away(bucket: Arc<Bucket>, file: HourFile, octets: u64, tail: Bytes) -> Self {
         let (steps, held) = (OnceLock::new(), Mutex::default());
-        Self::Away(Arc::new(Away { bucket, file, octets, tail: tail.into(), steps, held }))
+        Self::Away(Arc::new(Away { bucket, file, octets, tail, steps, held }))
     }
 
     /// Says which groups of rows and which columns will be read; before that, nothing but its tail can be.

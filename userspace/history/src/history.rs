@@ -1,7 +1,8 @@
 //! Stored results: who writes them, and who reads them.
 
+use crate::bucket::Bucket;
 use crate::newest::Newest;
-use crate::options::HistoryOptions;
+use crate::options::{BucketOptions, HistoryOptions};
 use crate::shared::Shared;
 use crate::sink::HistorySink;
 use crate::table::StoredTable;
@@ -27,6 +28,14 @@ impl History {
         Self { shared: Arc::new(Shared::new(options)) }
     }
 
+    /// The history that lies in a bucket, for whoever has no folder of it; nobody stores there.
+    ///
+    /// # Errors
+    /// A sentence, when the bucket cannot be asked, or has none.
+    pub fn of_bucket(options: BucketOptions) -> Result<Self, String> {
+        Ok(Self { shared: Arc::new(Shared::elsewhere(Bucket::new(options))?) })
+    }
+
     /// What stores results; one at a time.
     #[must_use]
     pub fn sink(&self, clock: Arc<dyn Clock>, told: Told) -> Box<dyn Sink> {
@@ -38,7 +47,7 @@ impl History {
     /// # Errors
     /// When the folder cannot be read.
     pub fn queries(&self) -> io::Result<Vec<String>> {
-        let mut names: BTreeSet<String> = self.shared.store.all_queries()?.into_iter().collect();
+        let mut names: BTreeSet<String> = self.shared.store.known_queries()?.into_iter().collect();
         names.extend(self.shared.waiting().pieces().keys().map(|key| key.query.clone()));
         Ok(names.into_iter().collect())
     }

@@ -11,6 +11,7 @@ use crate::store::Part;
 use crate::stored::results_of;
 use crate::summing::{SMALL_OCTETS, sum_up};
 use crate::turns::Turns;
+use datafusion::arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -59,10 +60,32 @@ impl Order {
         let merged = self.finish_replacing().and_then(|()| self.keep_hours(now, ends));
         let kept = self.keep_size(now).map_err(|error| self.said(&error));
         let wrong = merged.and(kept).err();
+        self.tell_unread();
         if let Some(why) = wrong.as_ref().filter(|_| wrong != self.wrong) {
             (self.told)(Turn::Worse, why);
         }
         self.wrong = wrong;
+        self.learn(ends);
+    }
+
+    /// Lists what was not listed before or has changed, so that nobody who asks has to.
+    fn learn(&self, ends: &AtomicBool) {
+        let store = &self.shared.store;
+        for query in store.known_queries().unwrap_or_default() {
+            // Whoever asks for what cannot be listed is told why.
+            let _ = store.learn(&query, &|_| true, ends);
+        }
+    }
+
+    /// Tells which files cannot be read, unless whoever moves them does that.
+    fn tell_unread(&self) {
+        let mut moved = self.shared.moved();
+        moved.unread.forget_gone();
+        if self.shared.bucket.is_none() {
+            let news = moved.unread.take_news();
+            drop(moved);
+            news.iter().for_each(|what| (self.told)(Turn::Worse, what));
+        }
     }
 
     /// Lets hours go that are too old, and keeps others in order; what fails does not keep the rest.
@@ -137,7 +160,7 @@ impl Order {
             if !block.contains(&hour) {
                 continue;
             }
-            let of_hour = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
+            let of_hour = self.readable_parts(query, hour, now)?;
             if to_merge(&of_hour, hour, now).is_some() {
                 // It is merged first.
                 return Ok(None);
@@ -146,7 +169,15 @@ impl Order {
         }
         let (hour, mut files) = (block.start, vec![]);
         for part in &parts {
-            let schema = self.shared.schema_of(query, part).map_err(|error| error.to_string())?;
+            let schema = match self.columns_of(query, part) {
+                Ok(schema) => schema,
+                Err(why) => {
+                    // Others are rolled up without it, when they are looked at again.
+                    let why = format!("{} cannot be rolled up: {why}", part.path.display());
+                    self.shared.moved().unread.note(&part.path, why, now);
+                    return Ok(None);
+                }
+            };
             if let Rolls::Never(why) = rolls(Layout::read(&schema).as_ref(), width) {
                 self.tell_why_it_stays(query, why);
             }
@@ -159,7 +190,7 @@ impl Order {
         }
         match to_roll.roll(&self.shared, (query, hour), ends)? {
             Some(Merged::Done(gone)) => Ok(Some(gone)),
-            Some(Merged::Damaged(_) | Merged::Ended) => Ok(None),
+            Some(Merged::Damaged(_) | Merged::Unread(..) | Merged::Ended) => Ok(None),
             None => {
                 self.revised.insert(key);
                 self.tell_why_it_stays(query, "some of an hour were revised".to_owned());
@@ -176,11 +207,27 @@ impl Order {
         }
     }
 
+    /// The columns of a file that can be opened.
+    fn columns_of(&self, query: &str, part: &Part) -> Result<SchemaRef, String> {
+        self.shared.store.open(part).map_err(|error| error.to_string())?;
+        self.shared.schema_of(query, part).map_err(|error| error.message().into_owned())
+    }
+
+    /// The files of an hour that may change still, but for those that cannot be read.
+    fn readable_parts(&self, query: &str, hour: Hour, now: EventTime) -> Result<Vec<Part>, String> {
+        let mut parts = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
+        let moved = self.shared.moved();
+        parts.retain(|part| !moved.unread.rests(&part.path, now));
+        Ok(parts)
+    }
+
     fn merge(&mut self, query: &str, hour: Hour, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
         loop {
-            let parts = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
+            let parts = self.readable_parts(query, hour, now)?;
             let Some(parts) = to_merge(&parts, hour, now) else { return Ok(()) };
             match merge(&self.shared, (query, hour), &parts, ends)? {
+                // The others are merged without it.
+                Merged::Unread(path, why) => self.shared.moved().unread.note(&path, why, now),
                 Merged::Done(gone) => self.gone.extend(gone.into_iter().map(|path| (now, path))),
                 Merged::Damaged(path) => {
                     let what = format!("a file cannot be read and was put aside as {}", path.display());

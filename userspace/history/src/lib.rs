@@ -20,8 +20,10 @@ mod bounds;
 mod bucket;
 mod columns;
 mod content;
+mod elsewhere;
 mod grouped;
 mod history;
+mod index;
 mod keeper;
 mod layout;
 mod merge;
@@ -50,6 +52,7 @@ mod tails;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod unread;
 mod waiting;
 mod wider;
 

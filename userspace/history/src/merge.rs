@@ -30,6 +30,8 @@ pub(crate) enum Merged {
     Done(Vec<PathBuf>),
     /// This file is none that can be read; it was put aside.
     Damaged(PathBuf),
+    /// This file cannot be read now, which says why.
+    Unread(PathBuf, String),
     /// The end came before.
     Ended,
 }
@@ -43,11 +45,15 @@ pub(crate) fn merge(
 ) -> Result<Merged, String> {
     let mut schemas: Vec<SchemaRef> = vec![];
     for part in parts {
-        let file = shared.store.open(part).map_err(|error| said(&part.path, &error))?;
+        let unread = |error: &dyn Display| Merged::Unread(part.path.clone(), said(&part.path, error));
+        let file = match shared.store.open(part) {
+            Ok(file) => file,
+            Err(error) => return Ok(unread(&error)),
+        };
         match ParquetRecordBatchReaderBuilder::try_new(file) {
             Ok(reader) => schemas.push(reader.schema().clone()),
-            Err(ParquetError::External(error)) => return Err(said(&part.path, &error)),
-            Err(_) => return put_aside(part),
+            Err(ParquetError::External(error)) => return Ok(unread(&error)),
+            Err(_) => return put_aside(shared, part),
         }
     }
     let Some(schema) = schemas.first() else { return Ok(Merged::Done(vec![])) };
@@ -98,6 +104,7 @@ fn take_place(
     let others: Vec<&Part> = parts.iter().filter(|part| part.hour != hour).collect();
     // No file comes or goes meanwhile.
     let _turn = shared.waiting();
+    let _changes = store.changes(query, hour);
     store.make_hour(query, hour)?;
     let beside = store.folder_beside(query, hour)?;
     let number = store.next_number(query, hour)?;
@@ -127,7 +134,8 @@ fn take_place(
 }
 
 /// Takes the name of a file that nobody can read.
-fn put_aside(part: &Part) -> Result<Merged, String> {
+fn put_aside(shared: &Shared, part: &Part) -> Result<Merged, String> {
+    let _changes = shared.store.changes_at(&part.path);
     let aside = part.path.with_extension("damaged");
     fs::rename(&part.path, &aside).map_err(|error| said(&part.path, &error))?;
     Ok(Merged::Damaged(aside))

@@ -2,6 +2,7 @@
 
 use crate::place::Hour;
 use crate::store::Part;
+use crate::unread::Unread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -12,6 +13,8 @@ pub(crate) struct Moved {
     there: BTreeSet<PathBuf>,
     /// Hours that have to leave the folder, whether they would change still or not.
     wanted: BTreeSet<(String, Hour)>,
+    /// Files that cannot be read.
+    pub(crate) unread: Unread,
     /// What cannot be done, and is tried again.
     pub(crate) trouble: Option<String>,
     /// Results that the folder had no room for, by query.

@@ -77,6 +77,20 @@ impl BucketOptions {
         Ok(Self { bucket, prefix, endpoint, region, credentials_file, ca_file, keep })
     }
 
+    /// Refuses a server that is no URL, or one that says who asks.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub fn check(self) -> Result<Self, String> {
+        let is_url = |text: &String| text.starts_with("https://") || text.starts_with("http://");
+        match &self.endpoint {
+            Some(text) if !is_url(text) || text.contains('@') => {
+                Err("write https://HOST or http://HOST:PORT".to_owned())
+            }
+            Some(_) | None => Ok(self),
+        }
+    }
+
     pub(crate) fn bucket(&self) -> &str {
         &self.bucket
     }

@@ -52,7 +52,7 @@ impl Hour {
     pub(crate) fn of_folder(name: &str) -> Option<Self> {
         let text = name.strip_prefix(HOUR).filter(|text| text.len() == HOUR_OCTETS)?;
         let start = string_to_timestamp_nanos(&format!("{text}:00:00Z")).ok()?;
-        Some(Self::of(EventTime(start)))
+        Some(Self::of(EventTime(start))).filter(|hour| hour.folder() == name)
     }
 }
 
@@ -91,10 +91,11 @@ pub(crate) fn file_name(number: u64, columns: u32) -> String {
     format!("{number:08}-{columns:08x}{EXTENSION}")
 }
 
-/// Number and columns of a file; `None` where it is none of ours.
+/// Number and columns of a file; `None` where it is none of ours, as one that is called almost so.
 pub(crate) fn of_file(name: &str) -> Option<(u64, u32)> {
     let (number, columns) = name.strip_suffix(EXTENSION)?.split_once('-')?;
-    Some((number.parse().ok()?, u32::from_str_radix(columns, 16).ok()?))
+    let found = (number.parse().ok()?, u32::from_str_radix(columns, 16).ok()?);
+    Some(found).filter(|(number, columns)| file_name(*number, *columns) == name)
 }
 
 /// Columns by a number: files of one number have the same, and say the same of them.
@@ -132,11 +133,15 @@ mod tests {
         for name in ["hour=2026-11-30", "hour=2026-11-30T0x", ".hour=2026-11-30T01", "2026-11-30T01"] {
             assert_eq!(Hour::of_folder(name), None, "{name}");
         }
+        assert_eq!(Hour::of_folder("hour=2026-11-30 01"), None, "it would be looked for under another name");
         assert_eq!(file_name(7, 0xab), "00000007-000000ab.parquet");
         assert_eq!(of_file("00000007-000000ab.parquet"), Some((7, 0xab)));
-        for name in [".00000007-000000ab.parquet.new", "00000007.parquet", "x-000000ab.parquet"] {
+        let others = ["+0000007-000000ab.parquet", "7-ab.parquet", "00000007-000000AB.parquet"];
+        let none = [".00000007-000000ab.parquet.new", "00000007.parquet", "x-000000ab.parquet"];
+        for name in none.into_iter().chain(others) {
             assert_eq!(of_file(name), None, "{name}");
         }
+        assert_eq!(of_file(&file_name(123_456_789, u32::MAX)), Some((123_456_789, u32::MAX)));
         assert_eq!(query_of_folder(&query_folder("top-talkers")), Some("top-talkers"));
         let path = "any/query=a/hour=2026-11-30T01/00000007-000000ab.parquet";
         let file = HourFile::of(Path::new(path)).unwrap();

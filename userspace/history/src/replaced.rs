@@ -3,6 +3,7 @@
 //! Folders of two hours do not change places with two others at once. So it is written down before: whoever finds it
 //! after a crash lets the old files go if the new one is there. Readers of this process look under a lock.
 
+use crate::index::Changes;
 use crate::store::{Part, Store, keep_names};
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
@@ -29,6 +30,7 @@ impl Store {
 
     /// Moves files of other hours to `.gone`, now that another is in their place; gives them.
     pub(crate) fn put_others_away(&self, old: &[&Part]) -> io::Result<Vec<PathBuf>> {
+        let _changes: Vec<Changes<'_>> = old.iter().map(|part| self.changes_at(&part.path)).collect();
         let mut gone = vec![];
         for part in old {
             let place = self.gone_path(&part.path);
@@ -57,11 +59,13 @@ impl Store {
         let mut paths = text.lines().map(|name| self.root().join(name));
         let is_there = paths.next().is_some_and(|new| new.is_file());
         for path in paths.filter(|path| is_there && path.is_file()) {
+            let _changes = self.changes_at(&path);
             fs::remove_file(&path)?;
             self.remove_sums(&path)?;
             // It stays while other files are in it.
             let _ = path.parent().map(fs::remove_dir);
         }
+        self.forget_all();
         self.forget_replaced()
     }
 

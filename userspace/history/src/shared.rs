@@ -3,18 +3,22 @@
 use crate::bucket::Bucket;
 use crate::columns::union;
 use crate::content::Content;
+use crate::elsewhere::Elsewhere;
+use crate::index::Has;
 use crate::moved::Moved;
 use crate::options::HistoryOptions;
 use crate::place::{Hour, HourFile, columns_number};
 use crate::store::{Part, Store};
 use crate::waiting::{Piece, Waiting};
+use bytes::Bytes;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt::Display;
 use std::io;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapline_operators::WindowResult;
 
@@ -34,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) options: HistoryOptions,
     pub(crate) store: Store,
     pub(crate) bucket: Option<Arc<Bucket>>,
+    /// Where all of it lies in a bucket, and none here.
+    elsewhere: Option<Elsewhere>,
     /// Held while files of the folder are merged or rolled up, and while it is decided which of them do not change any
     /// more; taken before the others.
     order: Mutex<()>,
@@ -57,11 +63,26 @@ impl Shared {
             options,
             store,
             bucket: bucket.map(Arc::new),
+            elsewhere: None,
             order: Mutex::default(),
             waiting: Mutex::default(),
             moved: Mutex::default(),
             schemas: Mutex::default(),
         }
+    }
+
+    /// What is read in a bucket only.
+    pub(crate) fn elsewhere(bucket: Bucket) -> std::result::Result<Self, String> {
+        let url = bucket.options.url();
+        let queries = bucket.queries(&AtomicBool::new(false))?;
+        if queries.is_empty() {
+            return Err(format!("{url} has no stored results, which lie there as query=NAME/hour=…"));
+        }
+        // Whatever is wrong with a file names where it lies.
+        let shared = Self::with_bucket(HistoryOptions::new(Path::new(&url)), Some(bucket));
+        shared.store.know_queries(queries);
+        let elsewhere = shared.bucket.clone().map(Elsewhere::new);
+        Ok(Self { elsewhere, ..shared })
     }
 
     pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
@@ -82,7 +103,8 @@ impl Shared {
         query: &str,
         has: impl Fn(Hour) -> bool,
     ) -> io::Result<(Vec<Part>, Vec<Piece>)> {
-        self.look(&self.waiting(), query, has)
+        self.learn(query, &has)?;
+        self.look(&self.waiting(), query, &has)
     }
 
     /// The same, and those of other results that are not among all that are stored or wait.
@@ -92,39 +114,43 @@ impl Shared {
         has: impl Fn(Hour) -> bool,
         others: Vec<Arc<WindowResult>>,
     ) -> io::Result<Snapshot> {
+        self.learn(query, &has)?;
         let waiting = self.waiting();
-        let (parts, pieces) = self.look(&waiting, query, has)?;
+        let (parts, pieces) = self.look(&waiting, query, &has)?;
         Ok(Snapshot { parts, pieces, others: waiting.others(query, others) })
     }
 
-    fn look(
-        &self,
-        waiting: &Waiting,
-        query: &str,
-        has: impl Fn(Hour) -> bool,
-    ) -> io::Result<(Vec<Part>, Vec<Piece>)> {
-        let mut parts = vec![];
-        for hour in self.store.all_hours(query)?.into_iter().filter(|hour| has(*hour)) {
-            parts.extend(self.store.all_parts(query, hour)?);
+    /// Lists what is not known of these hours before anybody has to wait for it.
+    fn learn(&self, query: &str, has: Has<'_>) -> io::Result<()> {
+        match &self.elsewhere {
+            Some(elsewhere) => elsewhere.learn(&self.store, query),
+            None => self.store.learn(query, has, &AtomicBool::new(false)),
         }
+    }
+
+    fn look(&self, waiting: &Waiting, query: &str, has: Has<'_>) -> io::Result<(Vec<Part>, Vec<Piece>)> {
+        let parts = self.store.known_parts(query, has)?;
         let pieces = waiting.pieces().iter().filter(|(key, _)| key.query == query && has(key.hour));
         Ok((parts, pieces.map(|(_, piece)| piece.clone()).collect()))
     }
 
     /// The columns of a query's results, of whichever file; `None` where there are none.
     pub(crate) fn schema(&self, query: &str) -> Result<Option<SchemaRef>> {
-        let (parts, pieces) = self.snapshot(query, |_| true)?;
+        self.learn(query, &|_| true)?;
+        let waiting = self.waiting();
+        let newest = self.store.newest_by_columns(query)?;
+        let pieces = waiting.pieces().iter().filter(|(key, _)| key.query == query);
+        let waits: Vec<SchemaRef> = pieces.map(|(_, piece)| Arc::clone(&piece.schema)).collect();
+        drop(waiting);
         let mut schemas: BTreeMap<u32, SchemaRef> = BTreeMap::new();
+        for part in &newest {
+            schemas.insert(part.columns, self.schema_of(query, part)?);
+        }
+        for schema in waits {
+            schemas.entry(columns_number(&schema)).or_insert(schema);
+        }
         // The order of columns is that of the newest.
-        for part in parts.iter().rev() {
-            if let Entry::Vacant(free) = schemas.entry(part.columns) {
-                free.insert(self.schema_of(query, part)?);
-            }
-        }
-        for piece in pieces {
-            schemas.entry(columns_number(&piece.schema)).or_insert(piece.schema);
-        }
-        let newest = parts.last().and_then(|part| schemas.remove(&part.columns));
+        let newest = newest.first().and_then(|part| schemas.remove(&part.columns));
         Ok(union(newest.into_iter().chain(schemas.into_values())))
     }
 
@@ -147,17 +173,23 @@ impl Shared {
 
     /// What is in a file, wherever it lies.
     pub(crate) fn content(&self, part: &Part) -> Result<Content> {
-        if !part.path.exists()
-            && let Ok(tail) = self.store.tail(part)
-        {
-            let said = "it lies in a bucket, which is asked by the node that stores there";
+        let file = HourFile::of(&part.path).ok_or_else(|| unreadable(part, &"it is no file of results"))?;
+        if let Some(tail) = self.tail(&file, part)? {
+            let said = "it lies in a bucket, which is asked by the node that stores there, or by its own URL";
             let bucket = self.bucket.as_ref().ok_or_else(|| unreadable(part, &said))?;
-            let file =
-                HourFile::of(&part.path).ok_or_else(|| unreadable(part, &"it is no file of results"))?;
             return Ok(Content::away(Arc::clone(bucket), file, part.octets, tail));
         }
         let file = self.store.open(part).map_err(|error| unreadable(part, &error))?;
         Ok(Content::Here(Arc::new(file)))
+    }
+
+    /// What a file ends with that lies in a bucket only; nothing of one that lies here.
+    fn tail(&self, file: &HourFile, part: &Part) -> Result<Option<Bytes>> {
+        if let Some(elsewhere) = &self.elsewhere {
+            return elsewhere.tail(file, part).map(Some).map_err(|why| unreadable(part, &why));
+        }
+        let is_away = !part.path.exists();
+        Ok(is_away.then(|| self.store.tail(part).ok()).flatten().map(Bytes::from))
     }
 }
 

@@ -106,6 +106,7 @@ impl HistorySink {
         let file = HiddenFile::write_as(path, &piece.schema, properties(&piece.schema), [Ok(rows)])?;
         // Nobody sees it both in the file and among what waits.
         let mut waiting = self.shared.waiting();
+        let _changes = store.changes(&key.query, key.hour);
         let path = store.next_path(&key.query, key.hour, key.columns).map_err(on_disk)?;
         file.publish(&path)?;
         waiting.remove(key);

@@ -4,12 +4,14 @@
 //! whoever knew it by name still finds it. Names that begin with a point are nobody's at a start, and go, but for
 //! `.sums`, which go with their files, and `.tails`, which say what lies elsewhere.
 
-use crate::place::{Hour, file_name, of_file, query_folder, query_of_folder};
+use crate::index::Index;
+use crate::place::{Hour, HourFile, file_name, of_file, query_folder, query_of_folder};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +25,11 @@ pub(crate) struct Store {
     root: PathBuf,
     /// Numbers files while they are written.
     written: AtomicU64,
+    /// What lies there, as long as it is ours to write.
+    index: Arc<Mutex<Option<Index>>>,
+    /// How many folders were listed.
+    #[cfg(test)]
+    pub(crate) listed: AtomicU64,
 }
 
 /// A file of results.
@@ -39,13 +46,42 @@ pub(crate) struct Part {
 /// A store that is ours to write.
 #[derive(Debug)]
 pub(crate) struct WriteLock {
+    index: Arc<Mutex<Option<Index>>>,
     /// Locked as long as it is open.
     _file: File,
 }
 
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        // Others may write from now on.
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 impl Store {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), written: AtomicU64::new(0) }
+        Self {
+            root: root.to_owned(),
+            written: AtomicU64::new(0),
+            index: Arc::default(),
+            #[cfg(test)]
+            listed: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn index(&self) -> MutexGuard<'_, Option<Index>> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is in a folder; nothing where there is none.
+    pub(crate) fn entries(&self, folder: &Path) -> io::Result<Vec<DirEntry>> {
+        #[cfg(test)]
+        self.listed.fetch_add(1, Ordering::Relaxed);
+        match fs::read_dir(folder) {
+            Ok(entries) => entries.collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -68,7 +104,8 @@ impl Store {
             Err(TryLockError::Error(error)) => return Err(said(error)),
         }
         self.finish_replacing().and_then(|()| self.remove_leftovers()).map_err(said)?;
-        Ok(WriteLock { _file: file })
+        *self.index() = Some(Index::of(self.all_queries().map_err(said)?));
+        Ok(WriteLock { index: Arc::clone(&self.index), _file: file })
     }
 
     fn remove_leftovers(&self) -> io::Result<()> {
@@ -78,7 +115,7 @@ impl Store {
         for query in self.queries()? {
             let folder = self.root.join(query_folder(&query));
             let hidden = |entry: &DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
-            for entry in entries(&folder)?.iter().filter(|entry| hidden(entry)) {
+            for entry in self.entries(&folder)?.iter().filter(|entry| hidden(entry)) {
                 remove_folder(&entry.path())?;
             }
         }
@@ -88,13 +125,13 @@ impl Store {
     /// Removes sums whose files went.
     fn remove_lonely_sums(&self) -> io::Result<()> {
         let sums = self.folder_of_sums();
-        for query in entries(&sums)? {
-            for hour in entries(&query.path())? {
+        for query in self.entries(&sums)? {
+            for hour in self.entries(&query.path())? {
                 let lonely = |sums: &DirEntry| {
                     let place = Path::new(&query.file_name()).join(hour.file_name()).join(sums.file_name());
                     Some(self.root.join(place).with_extension("parquet")).filter(|path| !path.exists())
                 };
-                let lonely: Vec<PathBuf> = entries(&hour.path())?.iter().filter_map(lonely).collect();
+                let lonely: Vec<PathBuf> = self.entries(&hour.path())?.iter().filter_map(lonely).collect();
                 lonely.iter().try_for_each(|path| self.remove_sums(path))?;
             }
         }
@@ -103,7 +140,7 @@ impl Store {
 
     /// The queries of which there are results, by name.
     pub(crate) fn queries(&self) -> io::Result<Vec<String>> {
-        let names = entries(&self.root)?.into_iter().filter_map(|entry| {
+        let names = self.entries(&self.root)?.into_iter().filter_map(|entry| {
             let name = entry.file_name();
             query_of_folder(name.to_str()?).map(str::to_owned)
         });
@@ -114,7 +151,7 @@ impl Store {
 
     /// The hours in which there may be results of a query, in order.
     pub(crate) fn hours(&self, query: &str) -> io::Result<Vec<Hour>> {
-        let entries = entries(&self.root.join(query_folder(query)))?;
+        let entries = self.entries(&self.root.join(query_folder(query)))?;
         let hours = entries.into_iter().filter_map(|entry| Hour::of_folder(entry.file_name().to_str()?));
         let mut hours: Vec<Hour> = hours.collect();
         hours.sort_unstable();
@@ -130,14 +167,14 @@ impl Store {
             Some(Part { path: entry.path(), hour, number, columns, octets })
         };
         let mut parts: Vec<Part> =
-            entries(&self.hour_folder(query, hour))?.into_iter().filter_map(part).collect();
+            self.entries(&self.hour_folder(query, hour))?.into_iter().filter_map(part).collect();
         parts.sort_by_key(|part| (part.number, part.columns));
         Ok(parts)
     }
 
     /// All files of an hour, those among them that are none of results, as one that was put aside.
     pub(crate) fn files(&self, query: &str, hour: Hour) -> io::Result<Vec<PathBuf>> {
-        let entries = entries(&self.hour_folder(query, hour))?;
+        let entries = self.entries(&self.hour_folder(query, hour))?;
         let files = entries.iter().filter(|entry| entry.file_type().is_ok_and(|found| found.is_file()));
         Ok(files.map(DirEntry::path).collect())
     }
@@ -146,10 +183,18 @@ impl Store {
     pub(crate) fn open(&self, part: &Part) -> io::Result<File> {
         let gone = self.gone_path(&part.path);
         let mut looks = 1..LOOKS;
+        let is_lacking = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         loop {
-            match File::open(&part.path).or_else(|_| File::open(&gone)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && looks.next().is_some() => {
-                    thread::sleep(LOOK_EVERY);
+            let opened = match File::open(&part.path) {
+                Err(error) if is_lacking(&error) => File::open(&gone),
+                other => other,
+            };
+            match opened {
+                Err(error) if is_lacking(&error) && looks.next().is_some() => thread::sleep(LOOK_EVERY),
+                Err(error) if is_lacking(&error) => {
+                    // Somebody else took it away.
+                    HourFile::of(&part.path).iter().for_each(|file| self.forget_query(&file.query));
+                    return Err(error);
                 }
                 other => return other,
             }
@@ -215,6 +260,7 @@ impl Store {
 
     /// Takes an hour away; gives the files that went to `.gone`.
     pub(crate) fn remove_hour(&self, query: &str, hour: Hour) -> io::Result<Vec<PathBuf>> {
+        let _changes = self.changes(query, hour);
         let hidden = self.hidden_hour(query, hour);
         remove_folder(&hidden)?;
         fs::rename(self.hour_folder(query, hour), &hidden)?;
@@ -228,7 +274,7 @@ impl Store {
     pub(crate) fn put_away(&self, query: &str, hour: Hour) -> io::Result<Vec<PathBuf>> {
         let (hidden, folder) = (self.hidden_hour(query, hour), self.hour_folder(query, hour));
         let mut gone = vec![];
-        for entry in entries(&hidden)? {
+        for entry in self.entries(&hidden)? {
             let path = folder.join(entry.file_name());
             if !path.exists() {
                 let place = self.gone_path(&path);
@@ -249,7 +295,7 @@ impl Store {
 
     /// The files of sums of a file, and their octets.
     pub(crate) fn sums_of(&self, part: &Part) -> Vec<(PathBuf, u64)> {
-        let entries = entries(&self.sums_path(&part.path)).unwrap_or_default();
+        let entries = self.entries(&self.sums_path(&part.path)).unwrap_or_default();
         let file = |entry: DirEntry| (entry.path(), entry.metadata().map_or(0, |found| found.len()));
         entries.into_iter().map(file).collect()
     }
@@ -300,15 +346,6 @@ impl Store {
 
     fn folder_of_gone(&self) -> PathBuf {
         self.root.join(".gone")
-    }
-}
-
-/// What is in a folder; nothing where there is none.
-pub(crate) fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
-        Err(error) => Err(error),
     }
 }
 

@@ -3,18 +3,20 @@
 //! ```text
 //! FOLDER/.tails/query=NAME/hour=2026-11-30T01/00000001-5f3a9c0d.123456.tail
 //!                                             as the file          its octets
+//!                                             00000001-5f3a9c0d.123456.mark
 //! ```
 //! A Parquet file says at its end which columns it has, and what lies where in it. So what there is is known without
 //! asking the store, and only rows that are wanted are asked for. A file that has a tail does not change any more: it is
-//! in the bucket, or on its way there.
+//! in the bucket, or on its way there; when it is there, its mark is what the store calls its content, the ETag.
 
 use crate::place::{Hour, HourFile, of_file, query_folder, query_of_folder};
-use crate::store::{Part, Store, entries};
+use crate::store::{Part, Store};
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Error, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 const EXTENSION: &str = "tail";
+const MARK_EXTENSION: &str = "mark";
 /// What a Parquet file ends with: octets of what it says of itself, and who it is.
 pub(crate) const END_OCTETS: u64 = 8;
 const MAGIC: &[u8] = b"PAR1";
@@ -24,7 +26,7 @@ impl Store {
     pub(crate) fn all_queries(&self) -> io::Result<Vec<String>> {
         let mut names = self.queries()?;
         let query = |entry: DirEntry| Some(query_of_folder(entry.file_name().to_str()?)?.to_owned());
-        names.extend(entries(&self.folder_of_tails())?.into_iter().filter_map(query));
+        names.extend(self.entries(&self.folder_of_tails())?.into_iter().filter_map(query));
         names.sort();
         names.dedup();
         Ok(names)
@@ -41,7 +43,7 @@ impl Store {
 
     /// The hours of which something lies in a bucket, or is on its way.
     pub(crate) fn hours_of_tails(&self, query: &str) -> io::Result<Vec<Hour>> {
-        let entries = entries(&self.folder_of_tails().join(query_folder(query)))?;
+        let entries = self.entries(&self.folder_of_tails().join(query_folder(query)))?;
         Ok(entries.iter().filter_map(|entry| Hour::of_folder(entry.file_name().to_str()?)).collect())
     }
 
@@ -75,7 +77,7 @@ impl Store {
             let path = self.hour_folder(query, hour).join(name);
             Some(Part { path, hour, number, columns, octets: octets.parse().ok()? })
         };
-        Ok(entries(&folder)?.into_iter().filter_map(part).collect())
+        Ok(self.entries(&folder)?.into_iter().filter_map(part).collect())
     }
 
     pub(crate) fn has_tail(&self, part: &Part) -> bool {
@@ -89,21 +91,40 @@ impl Store {
 
     /// Keeps the tail of a file, which does not change from then on.
     pub(crate) fn put_tail(&self, part: &Part, tail: &[u8]) -> io::Result<()> {
+        let _changes = self.changes_at(&part.path);
         self.write_whole(&self.tail_path(part), tail)
     }
 
     /// Forgets a file that lies in no bucket.
     pub(crate) fn remove_tail(&self, part: &Part) -> io::Result<()> {
+        let _changes = self.changes_at(&part.path);
         let path = self.tail_path(part);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+        // A tail without a mark is on its way; a mark without a tail would be nobody's.
+        for path in [&self.mark_path(part), &path] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         // These stay while other tails are in them.
         for folder in path.ancestors().skip(1).take(2) {
             let _ = fs::remove_dir(folder);
         }
         Ok(())
+    }
+
+    /// What the store called the content of a file when it was there; empty where it calls it nothing, and nothing where
+    /// nobody knows that it was.
+    pub(crate) fn mark(&self, part: &Part) -> io::Result<Option<String>> {
+        match fs::read_to_string(self.mark_path(part)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            mark => mark.map(Some),
+        }
+    }
+
+    /// Keeps what the store calls the content of a file that has a tail.
+    pub(crate) fn put_mark(&self, part: &Part, mark: &str) -> io::Result<()> {
+        self.write_whole(&self.mark_path(part), mark.as_bytes())
     }
 
     /// A file of the folder, by names.
@@ -116,6 +137,10 @@ impl Store {
     fn tail_path(&self, part: &Part) -> PathBuf {
         let path = part.path.strip_prefix(self.root()).unwrap_or(&part.path);
         self.folder_of_tails().join(path.with_extension(format!("{}.{EXTENSION}", part.octets)))
+    }
+
+    fn mark_path(&self, part: &Part) -> PathBuf {
+        self.tail_path(part).with_extension(MARK_EXTENSION)
     }
 
     fn folder_of_tails(&self) -> PathBuf {
@@ -173,6 +198,9 @@ mod tests {
         assert_eq!(store.all_hours("a").unwrap(), [file.hour]);
         assert_eq!(store.all_parts("a", file.hour).unwrap(), slice::from_ref(&part));
         assert_eq!(store.tail(&part).unwrap(), b"PAR1");
+        assert_eq!(store.mark(&part).unwrap(), None);
+        store.put_mark(&part, "a-1").unwrap();
+        assert_eq!(store.mark(&part).unwrap().as_deref(), Some("a-1"));
         assert_eq!(store.next_number("a", file.hour).unwrap(), 8);
         fs::create_dir_all(part.path.parent().unwrap()).unwrap();
         fs::write(&part.path, vec![0; 123]).unwrap();

@@ -272,6 +272,22 @@ fn a_file_that_cannot_be_read_is_named_and_put_aside() {
 }
 
 #[test]
+fn others_are_merged_without_a_file_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = open(folder.path());
+    store(&mut stored, 0, 3);
+    stored.sink.finish(EventTime(3 * SECOND)).unwrap();
+    let torn = files(folder.path())[1].clone();
+    fs::remove_file(&torn).unwrap();
+    std::os::unix::fs::symlink(&torn, &torn).unwrap();
+    keep(&stored, 2 * HOUR);
+    // What is no file of anybody's goes with the folder.
+    assert_eq!((files(folder.path()).len(), all(&stored.history)), (1, vec![0, 2]));
+    let said = stored.said.lock().unwrap().join("\n");
+    assert!(said.contains("cannot be merged") && said.contains("others go on"), "{said}");
+}
+
+#[test]
 fn another_query_of_the_name_has_columns_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let mut stored = open(folder.path());

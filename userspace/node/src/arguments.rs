@@ -5,6 +5,7 @@ mod flows;
 mod frames;
 mod queries;
 mod sensors;
+mod stored;
 
 use crate::access::AccessArguments;
 use crate::client::NodeArguments;
@@ -40,6 +41,7 @@ pub(crate) use flows::FlowsArguments;
 pub(crate) use frames::FrameArguments;
 pub(crate) use queries::{NewQueryArguments, QueriesCommand, Shape};
 pub(crate) use sensors::SensorsCommand;
+pub(crate) use stored::{StoredPlace, StoredPlan};
 
 /// SQL at line rate on live network traffic.
 #[derive(Debug, Parser)]
@@ -257,9 +259,12 @@ pub(crate) struct QueryArguments {
     /// host. --direction both has those that it sends, too. Several are watched at once, beside listeners too.
     #[arg(long, value_name = "IF", conflicts_with_all = ["pcap", "exports"])]
     interface: Vec<String>,
-    /// Ask the results that a node stored in this folder; each of its queries is a table of its name.
+    /// Ask the results that a node stored in this folder, or in a bucket, as s3://BUCKET/FOLDER; each of its queries is a
+    /// table of its name.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["pcap", "exports", "listen", "interface"])]
     history: Option<PathBuf>,
+    #[command(flatten)]
+    bucket: stored::BucketArguments,
     /// The interfaces only receive copies: its packets may be taken from the host, which is faster.
     #[arg(long)]
     mirror: bool,
@@ -313,15 +318,6 @@ pub(crate) enum SummaryFormat {
     Text,
     /// One object on one line, the last one of standard error.
     Json,
-}
-
-/// What stored results are asked.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredPlan<'a> {
-    pub(crate) folder: &'a Path,
-    /// Names and statements.
-    pub(crate) queries: Vec<(String, String)>,
-    pub(crate) format: Format,
 }
 
 /// What a run reads.
@@ -468,17 +464,6 @@ impl QueryArguments {
         };
         plan.check_queries()?;
         Ok(plan)
-    }
-
-    /// Whether stored results are asked.
-    pub(crate) const fn asks_history(&self) -> bool {
-        self.history.is_some()
-    }
-
-    /// What they are asked.
-    pub(crate) fn of_history(&self) -> Result<StoredPlan<'_>, Failure> {
-        let folder = self.history.as_deref().unwrap_or(Path::new(""));
-        Ok(StoredPlan { folder, queries: self.queries()?, format: self.format })
     }
 
     /// Whether there is no query, and somebody at a terminal who may ask about files.

@@ -20,6 +20,8 @@ enum Kind {
     Udp,
     Tcp,
     Interface,
+    /// Of stored results, which are asked in another way.
+    Bucket,
 }
 
 impl Kind {
@@ -33,11 +35,12 @@ impl Kind {
             Self::Udp => "--listen udp://HOST:PORT",
             Self::Tcp => "--listen tcp://HOST:PORT",
             Self::Interface => "--interface IF",
+            Self::Bucket => "--history s3://BUCKET/FOLDER",
         }
     }
 }
 
-use Kind::{Capture, CapturePipe, Exports, ExportsPipe, Interface, Tcp, Udp};
+use Kind::{Bucket, Capture, CapturePipe, Exports, ExportsPipe, Interface, Tcp, Udp};
 
 /// A flag that is for some kinds of input only.
 struct Flag {
@@ -50,7 +53,11 @@ struct Flag {
 const EXPORTERS: &[Kind] = &[Exports, ExportsPipe, Udp, Tcp];
 const OF_FRAMES: &str = "write the condition into WHERE instead";
 
-const FLAGS: [Flag; 16] = [
+const FLAGS: [Flag; 20] = [
+    Flag { name: "store-endpoint", kinds: &[Bucket], instead: "" },
+    Flag { name: "store-region", kinds: &[Bucket], instead: "" },
+    Flag { name: "store-credentials-file", kinds: &[Bucket], instead: "" },
+    Flag { name: "store-ca-file", kinds: &[Bucket], instead: "" },
     Flag { name: "port", kinds: &[Exports, ExportsPipe], instead: "" },
     Flag { name: "filter", kinds: &[Capture, CapturePipe, Interface], instead: OF_FRAMES },
     Flag { name: "mirror", kinds: &[Interface], instead: "" },
@@ -120,10 +127,16 @@ impl Given {
         Self(FLAGS.iter().map(|flag| flag.name).chain(FOR_ALL).filter(is_given).collect())
     }
 
-    /// Refuses the first flag that means nothing for stored results.
-    pub(crate) fn check_history(&self) -> Result<(), Failure> {
-        match self.0.iter().find(|flag| !FOR_HISTORY.contains(flag)) {
+    /// Refuses the first flag that means nothing for stored results, in a bucket or in a folder.
+    pub(crate) fn check_history(&self, is_bucket: bool) -> Result<(), Failure> {
+        let is_for_bucket = |name: &str| FLAGS.iter().any(|flag| flag.name == name && flag.kinds == [Bucket]);
+        let is_meant = |flag: &&str| FOR_HISTORY.contains(flag) || (is_bucket && is_for_bucket(flag));
+        match self.0.iter().find(|flag| !is_meant(flag)) {
             None => Ok(()),
+            Some(flag) if is_for_bucket(flag) => {
+                let is_for = Bucket.text();
+                Err(Failure::Usage(format!("--{flag} is for {is_for} and means nothing with a folder")))
+            }
             Some(flag) => Err(Failure::Usage(format!(
                 "--{flag} means nothing with --history, which asks stored results; leave it out"
             ))),
@@ -275,6 +288,17 @@ mod tests {
             let entries = FLAGS.iter().map(|flag| flag.name).chain(FOR_ALL).filter(|entry| *entry == name);
             assert_eq!(entries.count(), 1, "{name}: say for which input it is");
         }
+    }
+
+    #[test]
+    fn flags_of_a_bucket_mean_nothing_for_a_folder() {
+        let given = Given(vec!["history", "store-endpoint", "format"]);
+        assert!(given.check_history(true).is_ok());
+        let refused = given.check_history(false).unwrap_err().to_string();
+        let expected = "--store-endpoint is for --history s3://BUCKET/FOLDER and means nothing with a folder";
+        assert_eq!(refused, expected);
+        let refused = Given(vec!["history", "pcap"]).check_history(true).unwrap_err().to_string();
+        assert!(refused.starts_with("--pcap means nothing with --history"), "{refused}");
     }
 
     #[test]

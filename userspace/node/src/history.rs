@@ -1,6 +1,6 @@
-//! `tapline query --history`: SQL over the results that a node stored.
+//! `tapline query --history`: SQL over the results that a node stored, in a folder or in a bucket.
 
-use crate::arguments::{QueryArguments, StoredPlan};
+use crate::arguments::{QueryArguments, StoredPlace, StoredPlan};
 use crate::failure::Failure;
 use crate::output::BatchOutput;
 use std::io;
@@ -9,20 +9,17 @@ use tapline_tables::{Answer, AskError, Database};
 
 /// Answers one statement after the other.
 pub(crate) fn ask(arguments: &QueryArguments) -> Result<(), Failure> {
-    let StoredPlan { folder, queries: statements, format } = arguments.of_history()?;
+    let StoredPlan { place, queries: statements, format } = arguments.of_history()?;
     if statements.is_empty() {
         let help =
             "no query; give one, e.g. \"SELECT * FROM top_talkers ORDER BY window_start DESC LIMIT 10\"";
         return Err(Failure::Usage(help.to_owned()));
     }
-    if !folder.is_dir() {
-        return Err(Failure::Usage(format!("--history {}: there is no such folder", folder.display())));
-    }
     if statements.len() > 1 && format.is_one_table_a_file() {
         let message = "several queries in csv, arrow or parquet need a file each; ask one after the other";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let database = Database::of_history(History::new(HistoryOptions::new(folder)));
+    let database = Database::of_history(open(place)?);
     let database = database.map_err(|error| Failure::Run(error.to_string()))?;
     for (_, sql) in &statements {
         let answer = database.ask(sql).map_err(failure)?;
@@ -30,6 +27,17 @@ pub(crate) fn ask(arguments: &QueryArguments) -> Result<(), Failure> {
         print(answer, &mut output)?;
     }
     Ok(())
+}
+
+/// What is stored there.
+fn open(place: StoredPlace<'_>) -> Result<History, Failure> {
+    match place {
+        StoredPlace::Bucket(options) => History::of_bucket(options).map_err(Failure::Run),
+        StoredPlace::Folder(folder) if folder.is_dir() => Ok(History::new(HistoryOptions::new(folder))),
+        StoredPlace::Folder(folder) => {
+            Err(Failure::Usage(format!("--history {}: there is no such folder", folder.display())))
+        }
+    }
 }
 
 /// Prints an answer; a reader who has seen enough is no failure.

@@ -82,7 +82,7 @@ fn main() -> ExitCode {
 fn execute(arguments: Arguments, given: &Given) -> Result<(), Failure> {
     match arguments.command {
         Command::Query(arguments) if arguments.asks_history() => {
-            given.check_history()?;
+            given.check_history(arguments.asks_bucket())?;
             history::ask(&arguments)
         }
         Command::Query(arguments) => {

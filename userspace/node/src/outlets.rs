@@ -100,16 +100,12 @@ fn bucket_of(table: &HistoryTable, keep: Option<Duration>) -> Result<Option<Buck
         };
     };
     let mut options = BucketOptions::new(url).map_err(|wrong| format!("[history] store: {wrong}"))?;
-    let endpoint = table.store_endpoint.clone();
-    let is_url = |text: &String| text.starts_with("https://") || text.starts_with("http://");
-    if endpoint.as_ref().is_some_and(|text| !is_url(text) || text.contains('@')) {
-        return Err("[history] store_endpoint: write https://HOST or http://HOST:PORT".to_owned());
-    }
-    (options.endpoint, options.keep) = (endpoint, keep);
+    options.keep = keep;
+    options.endpoint.clone_from(&table.store_endpoint);
     options.region.clone_from(&table.store_region);
     options.credentials_file.clone_from(&table.store_credentials_file);
     options.ca_file.clone_from(&table.store_ca_file);
-    Ok(Some(options))
+    options.check().map(Some).map_err(|wrong| format!("[history] store_endpoint: {wrong}"))
 }
 
 fn rollup_of(table: &RollupTable) -> Result<RollUp, String> {

@@ -1,12 +1,15 @@
 //! Stored results that lie in a bucket.
 
+mod known;
+
 use super::{BY_ADDRESS, HOUR, SECOND, Stored, all, ask, files, keep, numbers, of, parcel};
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Put};
 use crate::history::History;
 use crate::mover::Moving;
 use crate::options::{BucketOptions, HistoryOptions};
 use crate::place::{Hour, HourFile};
 use crate::shared::Shared;
+use crate::tails::tail_of;
 use async_trait::async_trait;
 use futures::executor::block_on;
 use futures::stream::{self, BoxStream};
@@ -19,6 +22,7 @@ use object_store::{
 };
 use std::fmt::{self, Display};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -207,6 +211,94 @@ fn a_bucket_that_is_away_keeps_files_here_and_is_asked_again() {
 }
 
 #[test]
+fn a_question_for_an_hour_lists_nothing_however_much_is_stored() {
+    for days in [1, 40] {
+        let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+        let mut stored = beside(options(folder.path()), &store);
+        take_hours(&mut stored, 2);
+        let file = files(folder.path()).remove(0);
+        let (tail, octets) = (tail_of(&file).unwrap(), file.metadata().unwrap().len());
+        let name = file.with_extension(format!("{octets}.tail"));
+        for hour in 2..days * 24 {
+            let tails = folder.path().join(".tails/query=top-talkers");
+            let tails = tails.join(Hour::of(EventTime(hour * HOUR)).folder());
+            fs::create_dir_all(&tails).unwrap();
+            fs::write(tails.join(name.file_name().unwrap()), &tail).unwrap();
+        }
+        let listed = &stored.history.shared.store.listed;
+        let _ours = stored.history.shared.store.lock().unwrap();
+        let of_an_hour = "SELECT n FROM \"top-talkers\" WHERE window_start < '1970-01-01T01:00:00Z'";
+        assert_eq!(numbers(&stored.history, of_an_hour), [0]);
+        let before = listed.load(Ordering::Relaxed);
+        assert_eq!(numbers(&stored.history, of_an_hour), [0]);
+        assert_eq!(listed.load(Ordering::Relaxed), before, "{days} days");
+    }
+}
+
+/// Takes a file away and leaves what nobody can read; gives what was in it.
+fn tear(path: &Path) -> Vec<u8> {
+    let octets = fs::read(path).unwrap();
+    fs::remove_file(path).unwrap();
+    symlink(path, path).unwrap();
+    octets
+}
+
+#[test]
+fn a_file_that_cannot_be_read_holds_up_no_other_one_and_is_tried_again() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let mut stored = beside(options(folder.path()), &store);
+    take_hours(&mut stored, 4);
+    let mut moving = moving(&stored);
+    let torn = files(folder.path())[1].clone();
+    let octets = tear(&torn);
+    turn(&mut moving, 6 * HOUR);
+    assert_eq!(store.keys().len(), 3, "those behind it are there: {:?}", store.keys());
+    let why = trouble(&stored).unwrap();
+    assert!(why.starts_with("1 files wait that cannot be read") && why.contains("1970-01-01T01"), "{why}");
+    assert!(stored.said.lock().unwrap().is_empty(), "the outlet tells what is trouble");
+    // Another one, while there is trouble already.
+    stored.sink.take(&parcel(BY_ADDRESS, SECOND, 7)).unwrap();
+    stored.sink.finish(EventTime(6 * HOUR)).unwrap();
+    let late = files(folder.path())[1].clone();
+    let octets_of_late = tear(&late);
+    turn(&mut moving, 6 * HOUR + 20 * SECOND);
+    turn(&mut moving, 6 * HOUR + 40 * SECOND);
+    assert!(trouble(&stored).unwrap().starts_with("2 files wait"));
+    let said = stored.said.lock().unwrap().clone();
+    assert!(said.len() == 1 && said[0].contains("hour=1970-01-01T00/00000002-"), "{said:?}");
+    for (path, octets) in [(torn, octets), (late, octets_of_late)] {
+        fs::remove_file(&path).unwrap();
+        fs::write(path, octets).unwrap();
+    }
+    turn(&mut moving, 6 * HOUR + 60 * SECOND);
+    assert_eq!(store.keys().len(), 3, "they are left alone for a while");
+    turn(&mut moving, 6 * HOUR + 600 * SECOND);
+    assert_eq!((store.keys().len(), trouble(&stored), all(&stored.history)), (5, None, vec![0, 1, 2, 3, 7]));
+}
+
+#[test]
+fn what_cannot_be_read_to_its_end_is_told_from_a_bucket_that_refuses() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
+    let options = options(folder.path()).bucket.unwrap();
+    let bucket = Bucket::of(options, Arc::clone(&store) as Arc<dyn ObjectStore>);
+    let file = HourFile::of(Path::new("query=a/hour=1970-01-01T00/00000001-00000000.parquet")).unwrap();
+    let never = AtomicBool::new(false);
+    let put = |path: &Path, octets: u64| {
+        bucket.put(&file, (octets, fs::File::open(path).unwrap()), None, &never)
+    };
+    let short = folder.path().join("short");
+    fs::write(&short, "rows").unwrap();
+    assert!(matches!(put(folder.path(), 4096), Ok(Put::Unread(_))), "nobody reads a folder");
+    for octets in [5, 9 << 20] {
+        let why = format!("it has 4 octets, and had {octets}");
+        assert_eq!(put(&short, octets), Ok(Put::Unread(why)));
+    }
+    assert!(store.keys().is_empty());
+    store.is_away.store(true, Ordering::Relaxed);
+    assert!(put(&short, 4).is_err());
+}
+
+#[test]
 fn a_bucket_that_lists_nothing_gets_files_all_the_same() {
     let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
     store.is_closed.store(true, Ordering::Relaxed);
@@ -360,29 +452,4 @@ fn what_somebody_copied_into_the_bucket_is_in_nobodys_way() {
     turn(&mut moving(&stored), 5 * HOUR);
     assert_eq!((trouble(&stored), store.keys().len()), (None, 3));
     assert_eq!(all(&stored.history), [0, 1]);
-}
-
-#[test]
-fn a_large_file_goes_in_parts_and_is_there_as_a_whole() {
-    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(Switched::default()));
-    let options = options(folder.path()).bucket.unwrap();
-    let bucket = Bucket::of(options, Arc::clone(&store) as Arc<dyn ObjectStore>);
-    let file = HourFile {
-        query: "a".to_owned(),
-        hour: Hour::of(EventTime(0)),
-        name: "00000001-00000000.parquet".to_owned(),
-    };
-    let octets: Vec<u8> = (0..20_u32 * 1024 * 1024).map(|place| (place % 251) as u8).collect();
-    let (path, never) = (folder.path().join("file"), AtomicBool::new(false));
-    fs::write(&path, &octets).unwrap();
-    let put = |tail: &[u8]| {
-        let content = fs::File::open(&path).unwrap();
-        bucket.put(&file, (octets.len() as u64, content), tail.to_vec(), &never)
-    };
-    let tail = &octets[octets.len() - 100..];
-    assert_eq!([put(tail), put(tail), put(&[7; 100])], [Ok(true), Ok(true), Ok(false)]);
-    let read = bucket.read(&file, vec![0..octets.len() as u64, 9..12], &never).unwrap();
-    assert!(read[0] == octets[..] && read[1] == octets[9..12]);
-    assert_eq!(bucket.files("a", &never).unwrap().into_values().collect::<Vec<_>>(), [20 << 20]);
-    assert_eq!(bucket.queries(&never).unwrap(), ["a"]);
 }

@@ -240,6 +240,33 @@ fn a_day_counts_once_when_a_crash_came_between() {
 }
 
 #[test]
+fn a_day_becomes_one_window_without_a_file_that_cannot_be_read_which_joins_it_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = by_day(folder.path());
+    take_day(&mut stored);
+    let of_day = |sql: &str| {
+        let day = "FROM \"top-talkers\" WHERE window_start < '1970-01-02T00:00:00Z'";
+        sql.replace("FROM \"top-talkers\"", day)
+    };
+    let expected = shown(&stored.history, &of_day(ROLLED));
+    keep(&stored, 24 * HOUR + 59 * MINUTE);
+    let torn = files(folder.path()).remove(1);
+    let octets = std::fs::read(&torn).unwrap();
+    std::fs::remove_file(&torn).unwrap();
+    std::os::unix::fs::symlink(&torn, &torn).unwrap();
+    keep(&stored, 26 * HOUR);
+    keep(&stored, 26 * HOUR + 20 * SECOND);
+    let said = stored.said.lock().unwrap().join("\n");
+    assert!(said.contains("cannot be rolled up") && said.contains("others go on"), "{said}");
+    assert_eq!(files(folder.path()).len(), 3, "the day, the file and the next day");
+    std::fs::remove_file(&torn).unwrap();
+    std::fs::write(&torn, octets).unwrap();
+    keep(&stored, 26 * HOUR + 10 * MINUTE);
+    assert_eq!(files(folder.path()).len(), 2);
+    assert_eq!(shown(&stored.history, &of_day(ROWS)), expected);
+}
+
+#[test]
 fn windows_that_lack_groups_stay_and_that_is_told_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut stored = rolling(folder.path());

@@ -124,6 +124,9 @@ pub(super) struct Over {
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
     pub(super) queries: AlarmsByQuery,
+    /// Whether alarms, or keys of them, have come or gone; whoever keeps that takes it back. That one goes on is nothing of
+    /// the kind.
+    pub(super) has_news: bool,
 }
 
 impl Alarms {
@@ -147,6 +150,7 @@ impl Alarms {
             (true, true) => Cause::NewKeys,
             (true, false) => Cause::GoesOn,
         };
+        self.has_news |= cause != Cause::GoesOn;
         let is_due = alarm.whole.is_due(seen, cool_down);
         let is_told = match alert.by {
             AlertBy::Whole => cause != Cause::GoesOn || is_due,
@@ -193,10 +197,12 @@ impl Alarms {
         let is_heard = now >= heard_since.saturating_add(quiet);
         let is_over = |fired: &Fired| is_heard && until >= fired.last.max(known_since).saturating_add(quiet);
         let gone: Vec<(String, Fired)> = alarm.keys.extract_if(.., |_, fired| is_over(fired)).collect();
+        self.has_news |= !gone.is_empty();
         if !is_over(&alarm.whole) {
             return (alarm.by == AlertBy::Key).then(|| alarm.over(&alert.text, gone)).flatten();
         }
         let alarm = of_query.remove(&alert.text)?;
+        self.has_news = true;
         self.queries.retain(|_, of_query| !of_query.is_empty());
         alarm.over(&alert.text, gone)
     }
@@ -211,6 +217,7 @@ impl Alarms {
         let Some(of_query) = self.queries.get_mut(query) else { return vec![] };
         let is_gone = |text: &String, _: &mut Alarm| alerts.iter().all(|alert| alert.text != *text);
         let gone: Vec<(String, Alarm)> = of_query.extract_if(.., is_gone).collect();
+        self.has_news |= !gone.is_empty();
         if of_query.is_empty() {
             self.queries.remove(query);
         }
@@ -414,6 +421,31 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_and_goes_is_news_and_what_goes_on_is_none() {
+        let mut alarms = alarms(AlertBy::Whole);
+        let mut news = |work: &dyn Fn(&mut One)| {
+            work(&mut alarms);
+            std::mem::take(&mut alarms.alarms.has_news)
+        };
+        let sees = |second: i64, keys: &'static [&'static str]| {
+            move |alarms: &mut One| {
+                see(alarms, second, keys);
+            }
+        };
+        let passes = |second: i64| {
+            move |alarms: &mut One| {
+                pass(alarms, second);
+            }
+        };
+        assert!(news(&sees(0, &["a"])) && !news(&sees(1, &["a"])) && news(&sees(2, &["a", "b"])));
+        assert!(!news(&sees(3, &["a"])) && !news(&passes(4)), "nothing is over");
+        // When it is seen again it is told as new, which is so after a crash, too.
+        assert!(news(&passes(5)), "a key has gone, and the alarm goes on");
+        assert!(!news(&sees(12, &["a"])), "that is told again, and is no other alarm");
+        assert!(news(&passes(15)) && !news(&passes(16)));
+    }
+
+    #[test]
     fn keys_are_alarms_of_their_own() {
         let mut alarms = alarms(AlertBy::Key);
         assert_eq!(see(&mut alarms, 0, &["a", "a"]), Some((Cause::Began, vec![true, true])));
@@ -432,7 +464,7 @@ mod tests {
         see(&mut before, 0, &["a"]);
         let kept = serde_json::to_string(&before.alarms.queries).unwrap();
         let queries = serde_json::from_str(&kept).unwrap();
-        let mut after = One { alarms: Alarms { queries }, ..alarms(AlertBy::Whole) };
+        let mut after = One { alarms: Alarms { queries, has_news: false }, ..alarms(AlertBy::Whole) };
         // The node was away for an hour.
         assert_eq!(pass(&mut after, 3600), None);
         assert_eq!(pass(&mut after, 3601), None);

@@ -9,7 +9,9 @@
 //!
 //! Deciding is apart from telling: while nobody can be told, alarms are watched over all the same, and notices wait.
 //! What fires and what waits is in a file before anybody is told, so that a notice comes at least once, and again only
-//! with the same id. A window without rows gives no result: that it has passed is known from the queries' watermarks.
+//! with the same id. It is written when alarms or keys come or go and when somebody is told, not when one goes on: until
+//! when it was seen, and its newest row, are as old there as that, unless the node ends in peace. A window without rows
+//! gives no result: that it has passed is known from the queries' watermarks.
 
 mod alarms;
 mod command;
@@ -117,6 +119,8 @@ pub struct AlertSink {
     /// Where that is kept.
     file: Option<PathBuf>,
     is_changed: bool,
+    /// Whether alarms that are kept have gone on since.
+    is_behind: bool,
     /// Why nobody can be told, and why nothing can be kept.
     trouble: [Option<String>; 2],
     pause: Duration,
@@ -154,12 +158,13 @@ impl AlertSink {
             Kept::default()
         });
         let sink = Self {
-            alarms: Alarms { queries: kept.alarms },
+            alarms: Alarms { queries: kept.alarms, has_news: false },
             looks: Looks::default(),
             audience,
             waiting: kept.waiting,
             file,
             is_changed: false,
+            is_behind: false,
             trouble: [None, None],
             pause: Duration::ZERO,
             retry_at: None,
@@ -264,7 +269,7 @@ impl AlertSink {
         let last = window.filter(|_| parcel.origin.every_ns.is_some()).map_or(given, |window| window.end.0);
         let seen = Seen { since, last, given, keys: &rows.keys, rows: &shown };
         let told = self.alarms.see(&parcel.origin, alert, seen);
-        self.is_changed = true;
+        self.is_behind = true;
         self.tell_of(parcel, alert, &rows, told)
     }
 
@@ -342,9 +347,11 @@ impl AlertSink {
 
     /// Keeps what has changed.
     fn keep(&mut self) {
+        self.is_changed |= std::mem::take(&mut self.alarms.has_news);
         let Some(file) = self.file.as_deref().filter(|_| self.is_changed) else { return };
         let kept = kept::save(file, &self.alarms.queries, &self.waiting);
         self.is_changed = kept.is_err();
+        self.is_behind &= kept.is_err();
         self.trouble[1] = kept.err();
     }
 }
@@ -388,6 +395,7 @@ impl Sink for AlertSink {
 
     fn finish(&mut self, now: EventTime) -> Result<(), String> {
         self.tell_waiting(now, Duration::MAX);
+        self.is_changed |= self.is_behind;
         self.keep();
         if self.file.is_none() {
             while let Some(notice) = self.waiting.pop_front() {

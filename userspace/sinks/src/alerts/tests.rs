@@ -174,6 +174,67 @@ fn what_fires_and_what_waits_is_known_after_a_restart() {
 }
 
 #[test]
+fn nothing_is_written_while_alarms_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let [of_board, of_pager] = ["alerts.json", "alerts-pager.json"].map(|name| folder.path().join(name));
+    let notes = Notes::default();
+    let mut board = AlertSink::showing(Some(of_board.clone()), Arc::new(|_, _| {}));
+    let mut pager = sink(&notes, Some(&of_pager));
+    let names: Vec<String> = (0..100).map(|number| format!("q{number}")).collect();
+    names.iter().for_each(|name| take(&mut board, name, 0));
+    take(&mut pager, "sweep", 0);
+    // Whoever takes them away sees when they are written.
+    for file in [&of_board, &of_pager] {
+        fs::remove_file(file).unwrap();
+    }
+    for second in 1..300 {
+        let go_on = if second < 4 { 100 } else { 1 };
+        names.iter().take(go_on).for_each(|name| take(&mut board, name, second));
+        take(&mut pager, "sweep", second);
+    }
+    assert!(!of_board.exists() && !of_pager.exists());
+    // The cool-down is over: somebody is told again, which is not forgotten.
+    take(&mut pager, "sweep", 300);
+    assert_eq!((of_pager.exists(), notes.told.lock().unwrap().len()), (true, 2));
+    take(&mut board, "q0", 300);
+    assert!(!of_board.exists(), "it tells nobody");
+    board.finish(EventTime(301 * SECOND)).unwrap();
+    let mut again = AlertSink::showing(Some(of_board.clone()), Arc::new(|_, _| {}));
+    assert_eq!((firing(&again), again.alarms.firing()[0].last), (100, EventTime(301 * SECOND)));
+    fs::remove_file(&of_board).unwrap();
+    know(&mut again, "q0", 301);
+    assert!(of_board.exists() && firing(&again) == 1, "the others run no more");
+}
+
+#[test]
+fn a_crash_changes_nothing_of_an_alarm_that_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerts-pager.json");
+    let notes = Notes::default();
+    let mut first = sink(&notes, Some(&file));
+    (0..50).for_each(|second| take(&mut first, "sweep", second));
+    drop(first);
+    let mut second = sink(&notes, Some(&file));
+    let known = second.alarms.firing().remove(0);
+    assert_eq!((known.since, known.last), (EventTime(0), EventTime(SECOND)), "of when it was told");
+    take(&mut second, "sweep", 50);
+    know(&mut second, "sweep", 52);
+    assert_eq!(*notes.told.lock().unwrap(), ["sweep firing"], "it goes on");
+    know(&mut second, "sweep", 53);
+    assert_eq!(notes.told.lock().unwrap()[1..], ["sweep resolved"]);
+    // Without another row: it is over when it is known for so long that there is none.
+    take(&mut second, "sweep", 60);
+    (61..70).for_each(|number| take(&mut second, "sweep", number));
+    drop(second);
+    let mut third = sink(&notes, Some(&file));
+    know(&mut third, "sweep", 70);
+    know(&mut third, "sweep", 71);
+    assert_eq!(firing(&third), 1);
+    know(&mut third, "sweep", 72);
+    assert_eq!((firing(&third), notes.told.lock().unwrap().len()), (0, 4));
+}
+
+#[test]
 fn notices_wait_with_pauses_and_the_oldest_are_lost() {
     let notes = Notes::default();
     notes.is_away.store(true, Ordering::Relaxed);
