@@ -325,7 +325,9 @@ impl Inputs {
             let (name, readers) = (slot.input.name(), slot.input.readers());
             let by_one = || format!("packets of {name} by one thread, as flows are metered from them");
             let by_several = || {
-                format!("packets of {name} by {readers} threads, or by one while some query has flows metered from them")
+                format!(
+                    "packets of {name} by {readers} threads, or by one while some query has flows metered from them"
+                )
             };
             let are_metered = streams.contains(&StreamId::Flows).then(by_one);
             are_metered.or_else(|| streams.contains(&StreamId::Packets).then(by_several))

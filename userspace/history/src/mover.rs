@@ -108,11 +108,7 @@ impl Moving {
 
     /// Notes which files are there, and takes them out of what was found; forgets those that are nowhere, and says how
     /// many these are. Gives those that lie there only, under another mark than they had.
-    fn compare(
-        &self,
-        query: &str,
-        found: &mut BTreeMap<HourFile, Object>,
-    ) -> io::Result<(u64, Vec<Part>)> {
+    fn compare(&self, query: &str, found: &mut BTreeMap<HourFile, Object>) -> io::Result<(u64, Vec<Part>)> {
         let store = &self.shared.store;
         let (mut lacking, mut doubtful) = (0, vec![]);
         for hour in store.hours_of_tails(query)? {

@@ -22,8 +22,7 @@ use tapline_sources::{
 };
 
 /// What is said of readers of an interface that is no mirror port.
-pub(crate) const READERS_OF_MIRRORS: &str =
-    "--readers share out the queues of a mirror port; say --mirror if the port is one, or leave --readers out";
+pub(crate) const READERS_OF_MIRRORS: &str = "--readers share out the queues of a mirror port; say --mirror if the port is one, or leave --readers out";
 
 /// Refuses queries over streams that the input does not have, and live aggregates that would never end.
 pub(crate) fn check(plan: &QueryPlan, queries: &[ContinuousQuery]) -> Result<(), Failure> {

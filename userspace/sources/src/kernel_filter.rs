@@ -156,15 +156,7 @@ impl PacketFilter {
     /// That of a reader who has all frames.
     pub(crate) fn new(filter: ReaderFilter, clock: Arc<dyn Clock>) -> Self {
         let course = Course::behind(Wanted::all_of(Predicate::ALWAYS));
-        Self {
-            filter,
-            clock,
-            course,
-            telling: None,
-            since: EventTime::MIN,
-            since_ns: 0,
-            notice: None,
-        }
+        Self { filter, clock, course, telling: None, since: EventTime::MIN, since_ns: 0, notice: None }
     }
 
     /// Lets him have what is kept, as far as queries need it, before he begins to read; as a whole, or headers alone.

@@ -283,9 +283,8 @@ fn what_cannot_be_read_to_its_end_is_told_from_a_bucket_that_refuses() {
     let bucket = Bucket::of(options, Arc::clone(&store) as Arc<dyn ObjectStore>);
     let file = HourFile::of(Path::new("query=a/hour=1970-01-01T00/00000001-00000000.parquet")).unwrap();
     let never = AtomicBool::new(false);
-    let put = |path: &Path, octets: u64| {
-        bucket.put(&file, (octets, fs::File::open(path).unwrap()), None, &never)
-    };
+    let put =
+        |path: &Path, octets: u64| bucket.put(&file, (octets, fs::File::open(path).unwrap()), None, &never);
     let short = folder.path().join("short");
     fs::write(&short, "rows").unwrap();
     assert!(matches!(put(folder.path(), 4096), Ok(Put::Unread(_))), "nobody reads a folder");
