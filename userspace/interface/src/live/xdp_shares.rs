@@ -43,10 +43,6 @@ impl Shares {
         self.readers
     }
 
-    pub(super) const fn are_gathered(self) -> bool {
-        self.are_gathered
-    }
-
     /// Who reads the queue of this number.
     pub(super) const fn reader_of(self, queue: u32) -> u32 {
         if self.are_gathered { 0 } else { queue % self.readers }
