@@ -107,7 +107,7 @@ fn who_reads_payload_sees_no_frame_that_was_cut() {
         let frame = frames::ethernet(frames::IPV4, &frames::ipv4(frames::UDP, &datagram));
         for number in 0..DATAGRAMS {
             sender.send(&frame).unwrap();
-            if number as usize % FRAMES_A_NAP == 0 {
+            if (number as usize).is_multiple_of(FRAMES_A_NAP) {
                 sleep(NAP);
             }
         }

@@ -33,10 +33,8 @@ fn addresses(count: u128, step: u128) -> Condition {
 
 /// The table's filter as it stands, which must have a place: SQL, lists, and what is left out.
 fn placed(state: FilterState) -> (String, usize, Option<String>) {
-    match state {
-        FilterState::Placed { sql, lists, widened, .. } => (sql, lists, widened),
-        other => panic!("{other:?}"),
-    }
+    let FilterState::Placed { sql, lists, widened, .. } = state else { unreachable!("{state:?}") };
+    (sql, lists, widened)
 }
 
 /// Looks at frames with a filter in the kernel and without: it leaves out what does not hold and nothing else. Gives how

@@ -24,7 +24,7 @@
 //! The slot of the next stage is filled before that of the filter, and stays so. If it were empty all the same, the filter
 //! ends the frame as one that nobody wants, so that it is counted.
 //!
-//! In memory ([`Pushed::program`]) the first argument is the scratch, and the answer is what comes back: 1 or 0.
+//! In memory ([`Pushed::in_memory`]) the first argument is the scratch, and the answer is what comes back: 1 or 0.
 
 mod assembler;
 mod emitter;
