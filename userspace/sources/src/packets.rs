@@ -1,12 +1,14 @@
 //! Packets of capture files, of an interface or of captures that appear, and the flows that are built from them.
 
 mod building;
+#[cfg(test)]
+mod tests;
 
 use crate::active::{FlowsAsk, FlowsTold};
 use crate::captures::CaptureFolder;
 use crate::demand::Demand;
 use crate::frames::{FrameInput, InterfaceFrames};
-use crate::kernel_filter::{PacketFilter, ReaderFilter};
+use crate::kernel_filter::ReaderFilter;
 use crate::ledger::LedgerRows;
 use crate::metered::MeteredFlows;
 use crate::notice::Notice;
@@ -45,7 +47,7 @@ pub struct PacketSource {
     /// Frames that were dropped between this source and the workers.
     frames_dropped: u64,
     /// What of the frames of an interface the kernel is told to leave out.
-    kernel: Option<PacketFilter>,
+    kernel: Option<ReaderFilter>,
     failure: Option<String>,
     /// Whether its interface fails: what it holds still is all that will come.
     is_gone: bool,
@@ -90,8 +92,8 @@ impl PacketSource {
         options: &SourceOptions,
     ) -> Self {
         let (name, filter) = (source.description().interface.clone(), source.filter());
-        let part = |filter| ReaderFilter::new(&name, filter, FrameReader::Packets);
-        let kernel = filter.map(|filter| PacketFilter::new(part(filter), Arc::clone(&options.clock)));
+        let part = |filter| ReaderFilter::new(&name, filter, FrameReader::Packets, Arc::clone(&options.clock));
+        let kernel = filter.map(part);
         let input = FrameInput::Interface(InterfaceFrames::new(source, is_beside_table));
         Self { is_beside_table, kernel, ..Self::new(input, options.packets_lateness_ns(), options) }
     }
@@ -172,7 +174,7 @@ impl PacketSource {
             return;
         };
         let kept = change.kept();
-        if kernel.keep(vec![self.selecting.kept(), kept.clone()]) {
+        if kernel.keep(vec![self.selecting.kept(), Arc::clone(&kept)]) {
             kernel.keep(vec![kept]);
             self.take_up(change);
         }
@@ -464,7 +466,7 @@ impl Source for PacketSource {
     }
 
     fn notice(&mut self) -> Option<Notice> {
-        self.kernel.as_mut().and_then(PacketFilter::notice).or_else(|| self.input.notice())
+        self.kernel.as_mut().and_then(ReaderFilter::notice).or_else(|| self.input.notice())
     }
 
     fn note_dropped(&mut self, _: StreamId, records: u64) {
@@ -548,7 +550,7 @@ impl Source for PacketSource {
             frame_octets: self.packets.seen().frame_octets,
             flows: self.flows.as_ref().map(MeteredFlows::counters),
             files: self.input.ends(),
-            interface: self.input.interface(self.kernel.as_ref().map(PacketFilter::state), self.failure()),
+            interface: self.input.interface(self.kernel.as_ref().map(ReaderFilter::state), self.failure()),
         });
     }
 
