@@ -107,11 +107,10 @@ impl FilterNotices {
 
 /// Whether two filters lack something for the same reasons.
 fn lacks_the_same(one: &FilterState, other: &FilterState) -> bool {
+    use FilterState::{Placed, Refused};
     match (one, other) {
-        (FilterState::Placed { widened: Some(one), .. }, FilterState::Placed { widened: Some(other), .. }) => {
-            one.is_like(other)
-        }
-        (FilterState::Refused(one), FilterState::Refused(other)) => one == other,
+        (Placed { widened: Some(one), .. }, Placed { widened: Some(other), .. }) => one.is_like(other),
+        (Refused(one), Refused(other)) => one == other,
         _ => false,
     }
 }

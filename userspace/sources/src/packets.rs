@@ -92,7 +92,8 @@ impl PacketSource {
         options: &SourceOptions,
     ) -> Self {
         let (name, filter) = (source.description().interface.clone(), source.filter());
-        let part = |filter| ReaderFilter::new(&name, filter, FrameReader::Packets, Arc::clone(&options.clock));
+        let part =
+            |filter| ReaderFilter::new(&name, filter, FrameReader::Packets, Arc::clone(&options.clock));
         let kernel = filter.map(part);
         let input = FrameInput::Interface(InterfaceFrames::new(source, is_beside_table));
         Self { is_beside_table, kernel, ..Self::new(input, options.packets_lateness_ns(), options) }

@@ -203,7 +203,8 @@ impl Units<'_> {
         let stays = parts().min_by_key(|(part, cost)| staying(part.predicate, **cost, alike));
         let stays = stays.filter(|_| are_atoms).map(|(part, _)| part);
         let beside = stays.map_or(u128::BITS, |part| width(part.predicate));
-        for (part, cost) in parts().filter(|(part, _)| stays.is_none_or(|stays| stays.number != part.number)) {
+        let goes = |part: &Node<'_>| stays.is_none_or(|stays| stays.number != part.number);
+        for (part, cost) in parts().filter(|(part, _)| goes(part)) {
             let kind = match (is_atom(part.predicate), cost.share > 0) {
                 (true, true) => Kind::Costly,
                 (true, false) => Kind::Free,
@@ -231,7 +232,11 @@ impl Units<'_> {
 
 /// Of atoms of an alternative the one with the least of this stays: without long lists, then what becomes one set with
 /// what stays of the most other alternatives, then what tells apart the most.
-fn staying(atom: &Predicate, cost: Cost, alike: &Alike<'_>) -> (usize, Reverse<usize>, Reverse<Option<u128>>) {
+fn staying(
+    atom: &Predicate,
+    cost: Cost,
+    alike: &Alike<'_>,
+) -> (usize, Reverse<usize>, Reverse<Option<u128>>) {
     let operands = operands(atom);
     let largest = operands.iter().copied().map(Operand::max).max();
     let joined = alike.get(&operands).map_or(0, HashSet::len);
