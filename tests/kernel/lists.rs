@@ -147,7 +147,7 @@ fn descriptors_of_lists() -> usize {
     let is_of_list = |number: &std::ffi::OsStr| {
         let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", number.to_str().unwrap()));
         let entries = info.unwrap_or_default().lines().find_map(|line| {
-            line.strip_prefix("max_entries:").and_then(|entries| entries.trim().parse().ok())
+            line.strip_prefix("max_entries:").and_then(|entries| entries.trim().parse::<u128>().ok())
         });
         entries.is_some_and(|entries| LENGTHS.contains(&entries))
     };

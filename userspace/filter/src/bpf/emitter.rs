@@ -107,8 +107,8 @@ impl Emitter {
         let reads = self.reads.into_iter().collect();
         let program = Program { code: code.unwrap_or_default(), lists: self.lists, reads };
         let (lists, entries) = (program.lists.len(), program.entries());
-        let is_longest = |no_map: &&NoMap| program.lists.iter().all(|list| list.entries() < no_map.entries);
-        let no_map = no_map.filter(|no_map| !is_longest(no_map));
+        let longest = program.lists.iter().map(List::entries).max().unwrap_or(0);
+        let no_map = no_map.filter(|no_map| longest >= no_map.entries);
         let excesses = [
             (!is_whole || instructions > INSTRUCTIONS_MAX).then_some(Excess::Instructions(instructions)),
             (lists > LISTS_MAX).then_some(Excess::Lists(lists)),
