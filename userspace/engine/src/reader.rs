@@ -44,6 +44,13 @@ pub(crate) enum SourceOrder {
     ForgetFlows,
 }
 
+impl SourceOrder {
+    /// Whether it parts what came so far from what comes.
+    const fn parts(&self) -> bool {
+        matches!(self, Self::Layout { .. } | Self::Mark(_))
+    }
+}
+
 /// What a reader does.
 enum Phase {
     /// It reads; since when its input is to end, if it is.
@@ -61,6 +68,9 @@ pub(crate) struct Reader {
     source: Box<dyn Source>,
     dispatcher: Dispatcher,
     orders: Consumer<SourceOrder>,
+    /// The order to part what came so far from what comes that it cannot carry out yet: others do not wait for it, but
+    /// for those that part, too.
+    parting: Option<SourceOrder>,
     state: Arc<SourceState>,
     /// Where it tells how far it is at a mark.
     positions: Arc<Positions>,
@@ -106,6 +116,7 @@ impl Reader {
             source,
             dispatcher,
             orders,
+            parting: None,
             state,
             positions,
             flags,
@@ -137,38 +148,52 @@ impl Reader {
 
     /// Takes the orders that came; says whether there was room for what had to go before.
     fn take_orders(&mut self) -> bool {
-        while let Ok(order) = self.orders.peek() {
-            if let SourceOrder::Layout { demand, .. } = order
-                && !self.source.prepare(demand)
-            {
-                // It reads on as before until it can give that.
+        loop {
+            if !self.part() {
+                return false;
+            }
+            let Ok(next) = self.orders.peek() else { return true };
+            if self.parting.is_some() && next.parts() {
                 return true;
             }
-            let mut settled = Ok(());
-            if matches!(order, SourceOrder::Layout { .. } | SourceOrder::Mark(_)) {
-                settled = self.source.settle();
-                self.due = Some(Due::Everything);
-                if !self.dispatch() {
-                    return false;
-                }
-            }
             match self.orders.pop() {
-                Ok(SourceOrder::Layout { layout, demand, query }) => {
-                    let outcome = settled.and_then(|()| self.source.relayout(&demand));
-                    self.turn_to(layout, outcome, query.as_deref());
-                }
-                // A source that cannot be settled any more ends soon, and what it keeps is of the next cut.
-                Ok(SourceOrder::Mark(epoch)) => {
-                    self.tell_position();
-                    self.dispatcher.settle_missing(self.source.as_ref());
-                    self.dispatcher.stay(epoch, self.source.as_ref());
-                }
+                Ok(order @ (SourceOrder::Layout { .. } | SourceOrder::Mark(_))) => self.parting = Some(order),
                 Ok(SourceOrder::Report) => self.source.report(),
                 // Whoever asked before does not wait any more.
                 Ok(SourceOrder::TellFlows(ask)) => self.ask = Some(ask),
                 Ok(SourceOrder::ForgetFlows) => self.source.forget_flows(),
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Parts what came so far from what comes, if that is ordered and the source is prepared for it: until then it reads on
+    /// as before. Says whether there was room for what came so far.
+    fn part(&mut self) -> bool {
+        let is_prepared = match &self.parting {
+            Some(SourceOrder::Layout { demand, .. }) => self.source.prepare(demand),
+            parting => parting.is_some(),
+        };
+        if !is_prepared {
+            return true;
+        }
+        let settled = self.source.settle();
+        self.due = Some(Due::Everything);
+        if !self.dispatch() {
+            return false;
+        }
+        match self.parting.take() {
+            Some(SourceOrder::Layout { layout, demand, query }) => {
+                let outcome = settled.and_then(|()| self.source.relayout(&demand));
+                self.turn_to(layout, outcome, query.as_deref());
+            }
+            // A source that cannot be settled any more ends soon, and what it keeps is of the next cut.
+            Some(SourceOrder::Mark(epoch)) => {
+                self.tell_position();
+                self.dispatcher.settle_missing(self.source.as_ref());
+                self.dispatcher.stay(epoch, self.source.as_ref());
+            }
+            Some(SourceOrder::Report | SourceOrder::TellFlows(_) | SourceOrder::ForgetFlows) | None => {}
         }
         true
     }
@@ -207,6 +232,10 @@ impl Reader {
         let is_held = !self.has_passed(self.dispatched_all, hold);
         self.due = Some(if is_held { Due::Full } else { Due::All });
         if step == Step::Idle && self.parker.is_some() { Turn::Idle } else { Turn::Worked }
+    }
+
+    fn has_orders(&self) -> bool {
+        self.parting.is_some() || !self.orders.is_empty()
     }
 
     /// Whether it reads on when more results were taken.
@@ -273,7 +302,7 @@ impl Reader {
             return Turn::Blocked;
         }
         if matches!(self.phase, Phase::Reading { .. }) {
-            if !self.orders.is_empty() && !self.take_orders() {
+            if self.has_orders() && !self.take_orders() {
                 return Turn::Blocked;
             }
             self.pass_on_notices();
@@ -335,7 +364,7 @@ impl Machine for Reader {
     }
 
     fn has_work(&self) -> bool {
-        self.parker.is_none() || !self.orders.is_empty() || self.flags.is_stopped()
+        self.parker.is_none() || self.has_orders() || self.flags.is_stopped()
     }
 
     /// Most sources wait by themselves.

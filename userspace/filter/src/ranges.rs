@@ -3,9 +3,11 @@
 //! Whatever a condition compares a number with is such a set: `=`, `<>`, `<`, BETWEEN, IN and prefixes are sets, NOT is
 //! the set of all others, OR is the set of both.
 
-/// Numbers, as ranges that neither overlap nor touch, ascending.
+use std::sync::Arc;
+
+/// Numbers, as ranges that neither overlap nor touch, ascending. They may be a million; clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Ranges(Vec<(u128, u128)>);
+pub struct Ranges(Arc<[(u128, u128)]>);
 
 impl Ranges {
     /// Those from `first` to `last`, both included; none if `last` is less.
@@ -32,7 +34,7 @@ impl Ranges {
     pub(crate) fn others(&self, max: u128) -> Self {
         let mut gaps = vec![];
         let mut next = Some(0);
-        for (first, last) in &self.0 {
+        for (first, last) in self.as_slice() {
             if let (Some(from), Some(to)) = (next, first.checked_sub(1)) {
                 gaps.push((from, to.min(max)));
             }
@@ -78,7 +80,7 @@ impl FromIterator<(u128, u128)> for Ranges {
             }
             touches
         });
-        Self(ranges)
+        Self(ranges.into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! `--filter`: which frames a run looks at, in pcap syntax.
 
 use crate::failure::Failure;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use tapline_catalog::WantedFilter;
 use tapline_filter::bpf::Pushed;
@@ -74,19 +75,19 @@ impl FrameFilter {
                 unknown => format!("the kernel {leaves_nothing}, as it does not parse {unknown}"),
             };
         }
-        let fitted = match pushed.fitted() {
-            Ok(fitted) => fitted,
-            Err(reason) => return format!("the kernel {cannot}: {reason}"),
-        };
+        let fitted = pushed.fitted();
         if let Some(reason) = fitted.why_nothing_is_left() {
             return format!("the kernel {cannot}: {reason}");
         }
-        let extent = fitted.extent();
-        match (&fitted.widened, unknown.as_str()) {
-            (Some(widened), _) => format!("the kernel {leaves_some} by {extent}, {widened}"),
-            (None, "") => format!("the kernel {decides} by {extent}"),
-            (None, unknown) => format!("the kernel {leaves_some} by {extent}, but does not parse {unknown}"),
+        let does = if unknown.is_empty() && fitted.widened.is_none() { decides } else { leaves_some };
+        let mut text = format!("the kernel {does} by {}", fitted.extent());
+        if !unknown.is_empty() {
+            let _ = write!(text, ", but does not parse {unknown}");
         }
+        if let Some(widened) = &fitted.widened {
+            let _ = write!(text, ", {widened}");
+        }
+        text
     }
 }
 
@@ -109,6 +110,11 @@ mod tests {
         let ports: Vec<_> = (1..100).map(|port| format!("tcp[0:2] = {}", 3 * port)).collect();
         let text = described(&ports.join(" or "));
         assert!(text.contains("instructions") || text.contains("could not decide it"), "{text}");
+        let pair = |n: u32| format!("(src host 10.0.{}.{} and dst port {n})", n / 250, n % 250);
+        let pairs: Vec<_> = (0..500).map(pair).collect();
+        let text = described(&format!("ip[8] = 1 and ({})", pairs.join(" or ")));
+        let both = ["but does not parse ttl", "without conditions on dst_port ("];
+        assert!(both.iter().all(|part| text.contains(part)), "{text}");
         let told = FrameFilter::parse("tcp port 443").unwrap().describe(true);
         assert!(told.contains("\n  the kernel decides it by "), "{told}");
     }

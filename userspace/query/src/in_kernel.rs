@@ -51,10 +51,7 @@ impl ContinuousQuery {
             };
             return Some(InKernel::Nothing(why));
         }
-        let fitted = match pushed.fitted() {
-            Ok(fitted) => fitted,
-            Err(why) => return Some(InKernel::Nothing(why.to_string())),
-        };
+        let fitted = pushed.fitted();
         if let Some(why) = fitted.why_nothing_is_left() {
             return Some(InKernel::Nothing(why));
         }

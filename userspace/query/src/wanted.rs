@@ -460,7 +460,7 @@ mod tests {
         for condition in [format!("dst_port IN ({})", ports.join(", ")), alternatives.join(" OR ")] {
             let sql = format!("SELECT ttl FROM packets WHERE {condition}");
             let wanted = PLANNER.plan(&sql).unwrap().wanted_of(&PACKETS);
-            let fitted = Pushed::of(&wanted).in_memory().unwrap();
+            let fitted = Pushed::of(&wanted).in_memory();
             assert_eq!((fitted.program.lists.len(), fitted.widened), (1, None));
         }
     }

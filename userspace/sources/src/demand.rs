@@ -1,5 +1,6 @@
 //! What queries ask of a source.
 
+use std::sync::Arc;
 use tapline_filter::Predicate;
 use tapline_record::time::greatest_common_divisor;
 use tapline_record::{Stream, StreamId};
@@ -19,7 +20,7 @@ pub struct Demand {
     columns: [Option<Vec<usize>>; StreamId::COUNT],
     panes: [Vec<PaneWidths>; StreamId::COUNT],
     /// Conditions, one of which holds of each row that some query needs.
-    wanted: [Vec<Predicate>; StreamId::COUNT],
+    wanted: [Vec<Arc<Predicate>>; StreamId::COUNT],
 }
 
 impl Demand {
@@ -37,8 +38,8 @@ impl Demand {
         wanted: Predicate,
     ) {
         let known = &mut self.wanted[stream.id as usize];
-        if !known.contains(&wanted) {
-            known.push(wanted);
+        if !known.iter().any(|known| **known == wanted) {
+            known.push(Arc::new(wanted));
         }
         let all = self.columns[stream.id as usize].get_or_insert_default();
         all.extend_from_slice(columns);
@@ -54,7 +55,7 @@ impl Demand {
     }
 
     /// Conditions, one of which holds of each row of a stream that some query needs; none where nobody reads it.
-    pub(crate) fn wanted(&self, stream: StreamId) -> &[Predicate] {
+    pub(crate) fn wanted(&self, stream: StreamId) -> &[Arc<Predicate>] {
         &self.wanted[stream as usize]
     }
 
@@ -110,12 +111,12 @@ mod tests {
     fn rows_are_needed_for_one_query_or_another() {
         let http = || Condition::is_in(Field::DstPort, [80]).predicate();
         let mut demand = Demand::default();
-        assert_eq!(demand.wanted(StreamId::Packets), []);
+        assert!(demand.wanted(StreamId::Packets).is_empty());
         demand.add_where(&PACKETS, &[1], None, http());
         demand.add_where(&PACKETS, &[3], None, http());
-        assert_eq!(demand.wanted(StreamId::Packets), [http()]);
+        assert_eq!(demand.wanted(StreamId::Packets), [Arc::new(http())]);
         demand.add(&PACKETS, &[7], None);
-        assert_eq!(demand.wanted(StreamId::Packets), [http(), Predicate::ALWAYS]);
-        assert_eq!(demand.wanted(StreamId::Flows), []);
+        assert_eq!(demand.wanted(StreamId::Packets), [http(), Predicate::ALWAYS].map(Arc::new));
+        assert!(demand.wanted(StreamId::Flows).is_empty());
     }
 }

@@ -15,7 +15,7 @@ pub use report::KernelReport;
 
 use crate::active::{FlowsAsk, FlowsTold};
 use crate::demand::Demand;
-use crate::kernel_filter::{ReaderFilter, TableFilter};
+use crate::kernel_filter::ReaderFilter;
 use crate::ledger::LedgerRows;
 use crate::notice::Notice;
 use crate::options::SourceOptions;
@@ -170,7 +170,7 @@ fn attach(capture: &mut KernelCapture, interface: &str) -> Result<AttachMode, Ke
 pub struct KernelSource {
     input: KernelInput,
     /// What the program is told to leave out of the table.
-    filter: TableFilter,
+    filter: ReaderFilter,
     /// What it does not get from its card, until that was told.
     drawback: Option<String>,
     options: SourceOptions,
@@ -203,8 +203,8 @@ impl KernelSource {
     #[must_use]
     pub fn new(input: KernelInput, options: &SourceOptions) -> Self {
         let (frame_octets_max, selecting) = (input.frame_octets_max, Selecting::by(&options.selection));
-        let part = ReaderFilter::new(&input.interface, input.capture.filter(), FrameReader::Table);
-        let filter = TableFilter::new(part, selecting.kept(), Arc::clone(&options.clock));
+        let (of_program, clock) = (input.capture.filter(), Arc::clone(&options.clock));
+        let filter = ReaderFilter::new(&input.interface, of_program, FrameReader::Table, clock);
         let intake = Intake { frame_octets_max, selecting, ..Intake::default() };
         Self {
             filter,
@@ -272,15 +272,27 @@ impl KernelSource {
         Ok(())
     }
 
-    /// Lets another selection hold from now on: what the programs counted before is looked at by the one before it.
+    /// Lets another selection hold from now on, if the program counts all that it keeps: what was counted before is looked
+    /// at by the one before it.
     fn look_at_selection(&mut self) -> Result<(), KernelError> {
-        let Some(change) = self.intake.selecting.change() else { return Ok(()) };
+        let Some(change) = self.intake.selecting.change() else {
+            self.filter.go_on();
+            return Ok(());
+        };
         let kept = change.kept();
-        self.filter.keep(vec![self.intake.selecting.kept(), kept.clone()]);
+        if !self.filter.keep(vec![self.intake.selecting.kept(), Arc::clone(&kept)]) {
+            return Ok(());
+        }
         let drained = self.drain();
         self.intake.selecting.take_up(change);
         self.filter.keep(vec![kept]);
         drained
+    }
+
+    /// Whether some query reads TCP flags, which its program does not count.
+    fn lacks_tcp_flags(&self, demand: &Demand) -> bool {
+        let columns = demand.columns(StreamId::PacketFlows).unwrap_or_default();
+        columns.contains(&(PacketFlowColumn::TcpFlags as usize)) && !self.input.with_tcp_flags
     }
 
     /// A row of what changed in the account, now and then.
@@ -383,14 +395,18 @@ impl Source for KernelSource {
     }
 
     fn bind(&mut self, demand: &Demand) -> io::Result<()> {
-        self.filter.need(needed(demand));
+        self.filter.begin(self.intake.selecting.kept(), needed(demand), true);
         self.build(demand);
         Ok(())
     }
 
+    fn prepare(&mut self, demand: &Demand) -> bool {
+        // What it cannot give is refused when it is to go over to that.
+        self.lacks_tcp_flags(demand) || self.filter.need(needed(demand), true)
+    }
+
     fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
-        let columns = demand.columns(StreamId::PacketFlows).unwrap_or_default();
-        if columns.contains(&(PacketFlowColumn::TcpFlags as usize)) && !self.input.with_tcp_flags {
+        if self.lacks_tcp_flags(demand) {
             let message = format!(
                 "the program that counts on {} was loaded without TCP flags, which no query read then; start with one that does",
                 self.input.interface
@@ -400,7 +416,6 @@ impl Source for KernelSource {
         // What is in the table by now is of panes as they were; from here on they are as the queries now need them.
         self.input.pane_ns = pane_of(demand);
         self.drain_every = drains_every(self.input.pane_ns);
-        self.filter.need(needed(demand));
         self.settle()?;
         self.build(demand);
         Ok(())
@@ -486,10 +501,14 @@ impl Source for KernelSource {
             return ask.end(FlowsTold::Nothing);
         }
         // Whoever makes records of flows tells which are active, too, and needs all of them anyway.
-        let left_out = ask.is_fresh() && self.filter.need_all(self.intake.flows.is_none());
+        if ask.is_fresh() && !self.filter.need_all(self.intake.flows.is_none()) {
+            return false;
+        }
         let now = self.options.clock.now();
         if ask.is_fresh() {
-            let since = if self.until == EventTime::MIN || left_out { now } else { self.until };
+            // Of what was left out before, earlier packets were not counted.
+            let known = self.until.max(self.filter.since()).min(now);
+            let since = if self.until == EventTime::MIN { now } else { known };
             if self.intake.flows.is_some() {
                 self.intake.watch = None;
             } else {
@@ -538,6 +557,7 @@ impl Source for KernelSource {
     }
 
     fn report(&mut self) {
+        self.filter.go_on();
         self.reported.tell(KernelReport {
             counters: self.input.capture.counters(),
             interface: self.input.interface.clone(),
@@ -561,9 +581,9 @@ impl Source for KernelSource {
 }
 
 /// Conditions, one of which holds of each frame that the table has to count. Records of flows are made of all of them.
-fn needed(demand: &Demand) -> Vec<Predicate> {
+fn needed(demand: &Demand) -> Vec<Arc<Predicate>> {
     match demand.columns(StreamId::TableFlows) {
-        Some(_) => vec![Predicate::ALWAYS],
+        Some(_) => vec![Arc::new(Predicate::ALWAYS)],
         None => demand.wanted(StreamId::PacketFlows).to_vec(),
     }
 }

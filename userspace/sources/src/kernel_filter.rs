@@ -5,12 +5,17 @@
 //! queries at the latter: what the kernel leaves out is what nobody would have taken. Who wants more has it from a
 //! moment on that is known: when no program runs any more that may have seen less.
 //!
+//! A thread of its own tells the kernel, which may take seconds for a large list: whoever reads never waits for that, as
+//! the rings and tables that he empties would run over meanwhile.
+//!
 //! So another selection is told beside the one that holds, takes its place where frames are read when the kernel lets
 //! through what either keeps, and is told alone then: each frame is looked at by one of the two.
 //!
 //! Several may read the packets of one interface, each some queues of it. The kernel knows them as one reader, who wants what
 //! any of them does: so each goes over to something else when it is ready to, and the last one has the kernel told less.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod wanted;
 
 use crate::clock::Clock;
@@ -28,18 +33,25 @@ const CLOCKS_DIFFER_NS: i64 = CARD_AWAY_NS_MAX.cast_signed() + 1_000_000;
 /// Within so many nanoseconds programs end that run now, where the kernel does not say when.
 const ENDS_WITHIN_NS: i64 = 1_000_000_000;
 
+/// Who tells the program what a reader wants.
+trait Teller: Send + Sync {
+    /// Lets the reader have these frames from now on, and maybe others.
+    fn tell(&self, wanted: &Wanted) -> FilterState;
+
+    /// Waits until no program runs any more that was told less. Gives a time on the programs' clock, ns: no frame of such a
+    /// program has a later one; `None` where the kernel does not say.
+    fn settle(&self) -> Option<u64>;
+}
+
 /// What those want who share the frames of an interface, and what was told of their filter.
 #[derive(Default)]
 pub(crate) struct Sharers {
-    /// Of those that have begun.
     wanted: Mutex<BTreeMap<usize, Wanted>>,
     notices: Mutex<FilterNotices>,
 }
 
-/// A reader's part of a filter.
-#[derive(Clone)]
-pub(crate) struct ReaderFilter {
-    interface: String,
+/// A reader's part of a filter in the kernel.
+struct Part {
     filter: SharedFilter,
     reader: FrameReader,
     sharers: Arc<Sharers>,
@@ -47,44 +59,20 @@ pub(crate) struct ReaderFilter {
     place: usize,
 }
 
-impl ReaderFilter {
-    pub(crate) fn new(interface: &str, filter: SharedFilter, reader: FrameReader) -> Self {
-        let (interface, sharers) = (interface.to_owned(), Arc::default());
-        Self { interface, filter, reader, sharers, place: 0 }
-    }
-
-    /// That of one of several who share the frames.
-    pub(crate) fn beside(self, sharers: &Arc<Sharers>, place: usize) -> Self {
-        Self { sharers: Arc::clone(sharers), place, ..self }
-    }
-
-    /// Lets the reader have these frames from now on, and maybe others; gives what somebody should hear of.
-    fn tell(&self, wanted: &Wanted) -> Option<Notice> {
+impl Teller for Part {
+    fn tell(&self, wanted: &Wanted) -> FilterState {
         let mut all = lock(&self.sharers.wanted);
         all.insert(self.place, wanted.clone());
+        let predicate = Wanted::by_any(all.values());
         let mut filter = lock(&self.filter);
         if self.reader == FrameReader::Packets {
             filter.set_whole(all.values().any(|wanted| wanted.is_whole));
         }
-        let state = filter.set(self.reader, Some(Wanted::by_any(all.values())));
-        drop(filter);
-        let mut notices = lock(&self.sharers.notices);
-        notices.note(&self.interface, state);
-        notices.next()
+        filter.set(self.reader, Some(predicate))
     }
 
-    /// As [`Self::tell`]; waits until no program runs any more that was told less, and says when that was.
-    fn tell_all(&self, wanted: &Wanted, clock: &dyn Clock) -> Told {
-        let notice = self.tell(wanted);
-        let settled = lock(&self.filter).settle();
-        let after_ns = if settled.is_ok() { CLOCKS_DIFFER_NS } else { ENDS_WITHIN_NS };
-        let since_ns = settled.unwrap_or_else(|_| monotonic_ns() + ENDS_WITHIN_NS.unsigned_abs());
-        Told { notice, since: clock.now().plus(after_ns), since_ns }
-    }
-
-    /// How the filter stands.
-    fn state(&self) -> FilterState {
-        lock(&self.sharers.notices).state().clone()
+    fn settle(&self) -> Option<u64> {
+        lock(&self.filter).settle().ok()
     }
 }
 
@@ -92,12 +80,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is to be heard of how a filter came to stand, and since when all programs know it.
+/// How a filter came to stand, and since when all programs know it, where somebody waits for that.
 struct Told {
-    notice: Option<Notice>,
-    since: EventTime,
-    /// The same on the programs' clock.
-    since_ns: u64,
+    state: FilterState,
+    /// By our clock, and by that of the programs.
+    since: Option<(EventTime, u64)>,
+}
+
+/// Tells the kernel, and waits until all programs know it, or does not.
+fn tell(teller: &dyn Teller, wanted: &Wanted, waits: bool, clock: &dyn Clock) -> Told {
+    let state = teller.tell(wanted);
+    let since = waits.then(|| {
+        let settled = teller.settle();
+        let after_ns = if settled.is_some() { CLOCKS_DIFFER_NS } else { ENDS_WITHIN_NS };
+        let since_ns = settled.unwrap_or_else(|| monotonic_ns() + ENDS_WITHIN_NS.unsigned_abs());
+        (clock.now().plus(after_ns), since_ns)
+    });
+    Told { state, since }
 }
 
 /// Tells that a filter is not taken, or not as a whole, once for each reason.
@@ -109,8 +108,8 @@ pub(crate) struct FilterNotices {
 
 impl FilterNotices {
     pub(crate) fn note(&mut self, interface: &str, state: FilterState) {
-        let told = lack_of(interface, &self.state);
-        if let Some(what) = lack_of(interface, &state).filter(|what| told.as_ref() != Some(what)) {
+        let is_told = lacks_the_same(&self.state, &state);
+        if let Some(what) = lack_of(interface, &state).filter(|_| !is_told) {
             self.pending = Some(Notice::Filter(what));
         }
         self.state = state;
@@ -123,6 +122,16 @@ impl FilterNotices {
     /// How the filter stands.
     pub(crate) const fn state(&self) -> &FilterState {
         &self.state
+    }
+}
+
+/// Whether two filters lack something for the same reasons.
+fn lacks_the_same(one: &FilterState, other: &FilterState) -> bool {
+    use FilterState::{Placed, Refused};
+    match (one, other) {
+        (Placed { widened: Some(one), .. }, Placed { widened: Some(other), .. }) => one.is_like(other),
+        (Refused(one), Refused(other)) => one == other,
+        _ => false,
     }
 }
 
@@ -139,9 +148,10 @@ fn lack_of(interface: &str, state: &FilterState) -> Option<String> {
     }
 }
 
-/// The part of who reads packets, whose ring is full soon while he does not: a thread of its own tells the kernel.
-pub(crate) struct PacketFilter {
-    filter: ReaderFilter,
+/// The part of a reader: of who reads packets, or of who empties the table.
+pub(crate) struct ReaderFilter {
+    interface: String,
+    teller: Arc<dyn Teller>,
     clock: Arc<dyn Clock>,
     course: Course,
     telling: Option<JoinHandle<Told>>,
@@ -149,26 +159,58 @@ pub(crate) struct PacketFilter {
     since: EventTime,
     /// The same on the programs' clock, ns.
     since_ns: u64,
+    sharers: Arc<Sharers>,
     notice: Option<Notice>,
 }
 
-impl PacketFilter {
+impl ReaderFilter {
     /// That of a reader who has all frames.
-    pub(crate) fn new(filter: ReaderFilter, clock: Arc<dyn Clock>) -> Self {
-        let course = Course::behind(Wanted::all_of(Predicate::ALWAYS));
-        Self { filter, clock, course, telling: None, since: EventTime::MIN, since_ns: 0, notice: None }
+    pub(crate) fn new(
+        interface: &str,
+        filter: SharedFilter,
+        reader: FrameReader,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self::beside(interface, filter, reader, (0, &Arc::default()), clock)
     }
 
-    /// Lets him have what is kept, as far as queries need it, before he begins to read; as a whole, or headers alone.
-    pub(crate) fn begin(&mut self, kept: Predicate, needed: Vec<Predicate>, is_whole: bool) {
-        let wanted = Wanted { needed, is_whole, ..Wanted::all_of(kept) };
-        self.notice = self.filter.tell(&wanted);
-        self.course = Course::behind(wanted);
+    /// That of one of several who share the frames, who has all of them, too.
+    pub(crate) fn beside(
+        interface: &str,
+        filter: SharedFilter,
+        reader: FrameReader,
+        (place, sharers): (usize, &Arc<Sharers>),
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        lock(&sharers.wanted).insert(place, everything());
+        let sharers = Arc::clone(sharers);
+        let part = Part { filter, reader, sharers: Arc::clone(&sharers), place };
+        Self { sharers, ..Self::by(interface, Arc::new(part), clock) }
+    }
+
+    fn by(interface: &str, teller: Arc<dyn Teller>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            interface: interface.to_owned(),
+            teller,
+            clock,
+            course: Course::behind(everything()),
+            telling: None,
+            since: EventTime::MIN,
+            since_ns: 0,
+            sharers: Arc::default(),
+            notice: None,
+        }
+    }
+
+    /// Lets him have what is kept, as far as queries need it, when he begins to read; as a whole, or headers alone. Until
+    /// the kernel knows it, more comes.
+    pub(crate) fn begin(&mut self, kept: Arc<Predicate>, needed: Vec<Arc<Predicate>>, is_whole: bool) {
+        self.want(|wanted| *wanted = Wanted { needed, is_whole, ..Wanted::all_of(kept) });
     }
 
     /// Begins to let him have what queries need, frames as a whole if some do; says whether all comes that is wanted. It is
     /// asked again until it does.
-    pub(crate) fn need(&mut self, needed: Vec<Predicate>, is_whole: bool) -> bool {
+    pub(crate) fn need(&mut self, needed: Vec<Arc<Predicate>>, is_whole: bool) -> bool {
         self.want(|wanted| {
             wanted.needed = needed;
             wanted.is_whole |= is_whole;
@@ -186,7 +228,7 @@ impl PacketFilter {
     }
 
     /// The same, where frames are kept of which one of these holds.
-    pub(crate) fn keep(&mut self, kept: Vec<Predicate>) -> bool {
+    pub(crate) fn keep(&mut self, kept: Vec<Arc<Predicate>>) -> bool {
         self.want(|wanted| wanted.kept = kept)
     }
 
@@ -219,7 +261,7 @@ impl PacketFilter {
 
     /// How the filter stands.
     pub(crate) fn state(&self) -> FilterState {
-        self.filter.state()
+        lock(&self.sharers.notices).state().clone()
     }
 
     /// What somebody should hear of.
@@ -228,13 +270,13 @@ impl PacketFilter {
     }
 
     fn tell(&mut self, wanted: &Wanted) {
-        let (filter, clock) = (self.filter.clone(), Arc::clone(&self.clock));
-        let told = wanted.clone();
-        let tell = move || filter.tell_all(&told, clock.as_ref());
-        match thread::Builder::new().name("filter".to_owned()).spawn(tell) {
+        let (teller, clock) = (Arc::clone(&self.teller), Arc::clone(&self.clock));
+        let (told, waits) = (wanted.clone(), !self.course.comes_as_told());
+        let telling = move || tell(teller.as_ref(), &told, waits, clock.as_ref());
+        match thread::Builder::new().name("filter".to_owned()).spawn(telling) {
             Ok(telling) => self.telling = Some(telling),
             // Where there is no room for a thread, frames wait.
-            Err(_) => self.note(Some(self.filter.tell_all(wanted, self.clock.as_ref()))),
+            Err(_) => self.note(Some(tell(self.teller.as_ref(), wanted, waits, self.clock.as_ref()))),
         }
     }
 
@@ -246,74 +288,39 @@ impl PacketFilter {
 
     fn note(&mut self, told: Option<Told>) {
         self.course.has_told();
-        if let Some(told) = told {
-            self.since = self.since.max(told.since);
-            self.since_ns = self.since_ns.max(told.since_ns);
-            self.notice = told.notice.or_else(|| self.notice.take());
+        let Some(Told { state, since }) = told else { return };
+        if let Some((since, since_ns)) = since {
+            self.since = self.since.max(since);
+            self.since_ns = self.since_ns.max(since_ns);
         }
+        let mut notices = lock(&self.sharers.notices);
+        notices.note(&self.interface, state);
+        self.notice = notices.next().or_else(|| self.notice.take());
     }
 }
 
-/// The part of who empties the table: what the table counts waits in the kernel, and so does he.
-pub(crate) struct TableFilter {
-    filter: ReaderFilter,
-    wanted: Wanted,
-    clock: Arc<dyn Clock>,
-    notice: Option<Notice>,
-}
-
-impl TableFilter {
-    /// That of a table that counts all frames that are kept so far.
-    pub(crate) fn new(filter: ReaderFilter, kept: Predicate, clock: Arc<dyn Clock>) -> Self {
-        let wanted = Wanted::all_of(kept);
-        let notice = filter.tell(&wanted);
-        Self { filter, wanted, clock, notice }
-    }
-
-    /// Counts what is kept as far as queries need it. When this is done, no program runs any more that was told to
-    /// count less.
-    pub(crate) fn need(&mut self, needed: Vec<Predicate>) {
-        self.want(|wanted| wanted.needed = needed);
-    }
-
-    /// Counts all that is kept while somebody needs all flows; says whether some were left out before.
-    pub(crate) fn need_all(&mut self, needs_all: bool) -> bool {
-        // Whom nobody wants needs no filter to be left out.
-        let left_out = !self.wanted.predicate().is_always();
-        self.want(|wanted| wanted.needs_all = needs_all);
-        left_out
-    }
-
-    /// The same as [`Self::need`], where frames are kept of which one of these holds.
-    pub(crate) fn keep(&mut self, kept: Vec<Predicate>) {
-        self.want(|wanted| wanted.kept = kept);
-    }
-
-    /// How the filter stands.
-    pub(crate) fn state(&self) -> FilterState {
-        self.filter.state()
-    }
-
-    /// What somebody should hear of.
-    pub(crate) fn notice(&mut self) -> Option<Notice> {
-        self.notice.take()
-    }
-
-    fn want(&mut self, change: impl FnOnce(&mut Wanted)) {
-        let mut wanted = self.wanted.clone();
-        change(&mut wanted);
-        let is_as_before = wanted.is_as(&self.wanted);
-        self.wanted = wanted;
-        if !is_as_before {
-            let Told { notice, .. } = self.filter.tell_all(&self.wanted, self.clock.as_ref());
-            self.notice = notice.or_else(|| self.notice.take());
-        }
-    }
+/// What a reader has whom the kernel was told nothing of.
+fn everything() -> Wanted {
+    Wanted::all_of(Arc::new(Predicate::ALWAYS))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::SourceOptions;
+    use fake::{FakeKernel, until};
+    use tapline_filter::bpf::{Pushed, Widened};
+    use tapline_filter::{Condition, Field};
+
+    /// What is left out of a filter of so many addresses and ports that go together.
+    fn widened(pairs: u128) -> Widened {
+        let pair = |place: u128| {
+            let [src, dst] = [Field::SrcIp, Field::DstPort].map(|field| Condition::is_in(field, [2 * place]));
+            Condition::All(vec![src, dst])
+        };
+        let all = Condition::Any((0..pairs).map(pair).collect());
+        Pushed::of(&all.predicate()).fitted().widened.unwrap()
+    }
 
     #[test]
     fn a_filter_that_is_not_taken_is_told_once() {
@@ -333,20 +340,49 @@ mod tests {
         notices.note("eth0", FilterState::Open);
         notices.note("eth0", refused());
         assert!(told(&mut notices).is_some() && notices.state() == &refused());
-        let placed = |sql: &str, widened: Option<&str>| FilterState::Placed {
-            sql: sql.to_owned(),
+        let placed = |widened: Option<Widened>| FilterState::Placed {
+            sql: "dst_port = 53".to_owned(),
             instructions: 9,
             lists: 0,
-            widened: widened.map(ToOwned::to_owned),
+            widened,
         };
-        notices.note("eth0", placed("dst_port = 53", None));
+        notices.note("eth0", placed(None));
         assert_eq!(told(&mut notices), None);
-        let without = Some("without conditions on src_ip (1): no");
-        notices.note("eth0", placed("dst_port = 53", without));
-        let expected = "frames of eth0 are filtered in the kernel without conditions on src_ip (1): no; the rest is left to \
-                        queries";
-        assert_eq!(told(&mut notices).as_deref(), Some(expected));
-        notices.note("eth0", placed("dst_port = 80", without));
+        let (fewer, more) = (widened(400), widened(500));
+        let expected =
+            format!("frames of eth0 are filtered in the kernel {fewer}; the rest is left to queries");
+        assert!(fewer.to_string() != more.to_string(), "{fewer}");
+        notices.note("eth0", placed(Some(fewer)));
+        assert_eq!(told(&mut notices), Some(expected));
+        // With another query it is more of the same.
+        notices.note("eth0", placed(Some(more)));
         assert_eq!(told(&mut notices), None);
+    }
+
+    fn is(field: Field, number: u128) -> Arc<Predicate> {
+        Arc::new(Condition::is_in(field, [number]).predicate())
+    }
+
+    #[test]
+    fn whoever_reads_waits_for_no_kernel() {
+        let kernel = FakeKernel::new();
+        let mut filter = kernel.filter(Arc::clone(&SourceOptions::default().clock));
+        let port = |number| is(Field::DstPort, number);
+        kernel.hold_up(true);
+        filter.begin(is(Field::SrcPort, 1), vec![port(53)], true);
+        assert!(filter.go_on() && kernel.told().is_empty(), "more than is wanted comes meanwhile");
+        assert_eq!(filter.state(), FilterState::Open);
+        assert!(!filter.need(vec![port(53), port(80)], true), "what comes may be less soon");
+        kernel.hold_up(false);
+        until(|| filter.go_on());
+        let expected = ["dst_port = 53", "dst_port IN (53, 80)"];
+        assert_eq!(kernel.told(), expected.map(|needed| format!("src_port = 1 AND {needed}")));
+        assert_eq!(filter.since_ns(), FakeKernel::SETTLED_NS);
+        // Nobody waits for less, so there is no moment since when it comes.
+        let since = filter.since();
+        assert!(filter.need(vec![port(80)], true));
+        until(|| kernel.told().len() == 3);
+        until(|| filter.go_on() && filter.telling.is_none());
+        assert_eq!(filter.since(), since);
     }
 }

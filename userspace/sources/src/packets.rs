@@ -1,12 +1,14 @@
 //! Packets of capture files, of an interface or of captures that appear, and the flows that are built from them.
 
 mod building;
+#[cfg(test)]
+mod tests;
 
 use crate::active::{FlowsAsk, FlowsTold};
 use crate::captures::CaptureFolder;
 use crate::demand::Demand;
 use crate::frames::{FrameInput, InterfaceFrames};
-use crate::kernel_filter::{PacketFilter, ReaderFilter, Sharers};
+use crate::kernel_filter::{ReaderFilter, Sharers};
 use crate::ledger::LedgerRows;
 use crate::metered::MeteredFlows;
 use crate::notice::Notice;
@@ -47,7 +49,7 @@ pub struct PacketSource {
     /// Frames that were dropped between this source and the workers.
     frames_dropped: u64,
     /// What of the frames of an interface the kernel is told to leave out.
-    kernel: Option<PacketFilter>,
+    kernel: Option<ReaderFilter>,
     failure: Option<String>,
     /// Whether its interface fails: what it holds still is all that will come.
     is_gone: bool,
@@ -104,8 +106,10 @@ impl PacketSource {
         options: &SourceOptions,
     ) -> Self {
         let (name, filter) = (source.description().interface.clone(), source.filter());
-        let part = |filter| ReaderFilter::new(&name, filter, FrameReader::Packets).beside(sharers, reader);
-        let kernel = filter.map(|filter| PacketFilter::new(part(filter), Arc::clone(&options.clock)));
+        let (clock, place) = (Arc::clone(&options.clock), (reader, sharers));
+        let part =
+            |filter| ReaderFilter::beside(&name, filter, FrameReader::Packets, place, Arc::clone(&clock));
+        let kernel = filter.map(part);
         let tells_of_program = reader == 0 && !is_beside_table;
         let input = FrameInput::Interface(InterfaceFrames::new(source, tells_of_program));
         Self { reader, is_beside_table, kernel, ..Self::new(input, options.packets_lateness_ns(), options) }
@@ -189,7 +193,7 @@ impl PacketSource {
             return;
         };
         let kept = change.kept();
-        if kernel.keep(vec![self.selecting.kept(), kept.clone()]) {
+        if kernel.keep(vec![self.selecting.kept(), Arc::clone(&kept)]) {
             kernel.keep(vec![kept]);
             self.take_up(change);
         }
@@ -485,7 +489,7 @@ impl Source for PacketSource {
     }
 
     fn notice(&mut self) -> Option<Notice> {
-        self.kernel.as_mut().and_then(PacketFilter::notice).or_else(|| self.input.notice())
+        self.kernel.as_mut().and_then(ReaderFilter::notice).or_else(|| self.input.notice())
     }
 
     fn note_dropped(&mut self, _: StreamId, records: u64) {
@@ -569,7 +573,7 @@ impl Source for PacketSource {
             frame_octets: self.packets.seen().frame_octets,
             flows: self.flows.as_ref().map(MeteredFlows::counters),
             files: self.input.ends(),
-            interface: self.input.interface(self.kernel.as_ref().map(PacketFilter::state), self.failure()),
+            interface: self.input.interface(self.kernel.as_ref().map(ReaderFilter::state), self.failure()),
         });
     }
 

@@ -55,8 +55,8 @@ pub(crate) struct Change {
 
 impl Change {
     /// What holds of the frames that become rows then.
-    pub(crate) fn kept(&self) -> Predicate {
-        kept(self.predicate.as_deref())
+    pub(crate) fn kept(&self) -> Arc<Predicate> {
+        kept(self.predicate.as_ref())
     }
 }
 
@@ -79,8 +79,8 @@ impl Selecting {
     }
 
     /// What holds of the frames that become rows.
-    pub(crate) fn kept(&self) -> Predicate {
-        kept(self.predicate.as_deref())
+    pub(crate) fn kept(&self) -> Arc<Predicate> {
+        kept(self.predicate.as_ref())
     }
 
     /// Whether a frame, or a flow's, becomes a row.
@@ -96,8 +96,8 @@ impl Selecting {
     }
 }
 
-fn kept(predicate: Option<&Predicate>) -> Predicate {
-    predicate.cloned().unwrap_or(Predicate::ALWAYS)
+fn kept(predicate: Option<&Arc<Predicate>>) -> Arc<Predicate> {
+    predicate.map_or_else(|| Arc::new(Predicate::ALWAYS), Arc::clone)
 }
 
 #[cfg(test)]
@@ -124,9 +124,9 @@ mod tests {
         assert_eq!(selecting.depth(), Depth::Frame);
         let dns = predicate("udp port 53");
         selection.set(Some(Arc::clone(&dns)));
-        assert_eq!((selecting.change().unwrap().kept(), selecting.keeps(&tcp)), ((*dns).clone(), true));
+        assert_eq!((selecting.change().unwrap().kept(), selecting.keeps(&tcp)), (Arc::clone(&dns), true));
         assert!(look(&mut selecting) && !selecting.keeps(&tcp) && !look(&mut selecting));
-        assert_eq!((selecting.depth(), selecting.kept()), (Depth::Transport, (*dns).clone()));
+        assert_eq!((selecting.depth(), selecting.kept()), (Depth::Transport, dns));
         selection.clone().set(Some(predicate("tcp")));
         assert!(look(&mut selecting) && selecting.keeps(&tcp));
         selection.set(None);

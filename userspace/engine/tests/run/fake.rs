@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
@@ -46,6 +46,8 @@ pub(crate) struct FakeSource {
     stays: Duration,
     ended_at: Option<Instant>,
     pub(crate) fails_to_bind: bool,
+    /// Whether it is not prepared for another layout yet.
+    pub(crate) is_unprepared: Arc<AtomicBool>,
     /// Whether a live one waits for room.
     pub(crate) is_lossless: bool,
     /// How far its rows may be behind what came before them.
@@ -66,6 +68,7 @@ impl FakeSource {
             stays: Duration::ZERO,
             ended_at: None,
             fails_to_bind: false,
+            is_unprepared: Arc::default(),
             is_lossless: false,
             lateness_ns: 0,
             watermarks: Watermarks::BEGINNING,
@@ -90,6 +93,10 @@ impl Source for FakeSource {
         }
         self.columns = demand.columns(StreamId::Packets).unwrap_or_default().to_vec();
         Ok(())
+    }
+
+    fn prepare(&mut self, _: &Demand) -> bool {
+        !self.is_unprepared.load(Ordering::Relaxed)
     }
 
     fn relayout(&mut self, demand: &Demand) -> io::Result<()> {

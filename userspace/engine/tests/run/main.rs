@@ -10,7 +10,7 @@ mod suspended;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::Int64Array;
 use fake::{FakeSource, Kept, packets};
@@ -158,6 +158,30 @@ fn every_source_tells_its_account_at_the_end() {
     let counted: Vec<_> = sources.iter().map(FakeSource::counted).collect();
     run_with(sources, &[ROWS], (1, 4), &mut Kept::default()).unwrap();
     assert!(counted.iter().all(|counted| counted.reports.load(Ordering::Relaxed) == 1));
+}
+
+#[test]
+fn who_asks_for_an_account_waits_for_no_layout() {
+    let source = FakeSource::live(&packets(0..15, 53), 3, Duration::from_secs(60));
+    let (counted, is_unprepared) = (source.counted(), Arc::clone(&source.is_unprepared));
+    let reports = || counted.reports.load(Ordering::Relaxed);
+    let (subscriber, events) = subscription(1, WhenFull::Wait);
+    let (mut kept, mut engine) = (Kept::default(), engine(2, 16));
+    let plan = |sql| Planner::new().plan(sql).unwrap();
+    engine.add_query(plan(BY_PORT), subscriber.clone()).unwrap();
+    engine.add_sources(boxed(vec![source])).unwrap();
+    is_unprepared.store(true, Ordering::Relaxed);
+    engine.add_query(plan("SELECT octets FROM packets"), subscriber).unwrap();
+    engine.ask_for_reports();
+    let patience = Instant::now();
+    while reports() == 0 {
+        assert!(patience.elapsed() < Duration::from_secs(10), "it waits for the layout");
+        sleep(Duration::from_millis(1));
+    }
+    is_unprepared.store(false, Ordering::Relaxed);
+    engine.end_input();
+    kept.read(&events, 2);
+    engine.join().unwrap();
 }
 
 #[test]

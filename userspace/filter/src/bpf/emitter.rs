@@ -6,7 +6,7 @@
 use super::assembler::{Assembler, Label, R0, R1, R2, R3, R6, R7, R8, R9, R10, When};
 use super::list::NUMBER_MAX;
 use super::place::{self, Entry, Place, Presence, SHAPES, UNWANTED, VERDICT, WANTED, WORD_4};
-use super::{COMPARED_MAX, ENTRIES_MAX, Excess, INSTRUCTIONS_MAX, LISTS_MAX, List, Program, Stage};
+use super::{COMPARED_MAX, ENTRIES_MAX, Excess, INSTRUCTIONS_MAX, LISTS_MAX, List, NoMap, Program, Stage};
 use crate::field::Field;
 use crate::predicate::{Operand, Predicate};
 use crate::ranges::Ranges;
@@ -62,25 +62,26 @@ impl Span {
 /// The instructions of a predicate, with the scratch as their argument; they compare with so many ranges at most.
 ///
 /// # Errors
-/// Why there are none.
-pub(super) fn in_memory(predicate: &Predicate, compared_max: usize) -> Result<Program, Excess> {
+/// Of what there is too much.
+pub(super) fn in_memory(predicate: &Predicate, compared_max: usize) -> Result<Program, Vec<Excess>> {
     let mut emitter = Emitter::new(compared_max);
     emitter.in_memory(predicate);
-    emitter.finish()
+    emitter.finish(None)
 }
 
-/// The instructions of a stage, for readers by their bits.
+/// The instructions of a stage, for readers by their bits, where the kernel may make no map of some lists.
 ///
 /// # Errors
-/// Why there are none.
+/// Of what there is too much.
 pub(super) fn as_stage(
     readers: &[(u32, &Predicate)],
     stage: Stage,
     compared_max: usize,
-) -> Result<Program, Excess> {
+    no_map: Option<&NoMap>,
+) -> Result<Program, Vec<Excess>> {
     let mut emitter = Emitter::new(compared_max);
     emitter.as_stage(readers, stage);
-    emitter.finish()
+    emitter.finish(no_map)
 }
 
 struct Emitter {
@@ -98,18 +99,24 @@ impl Emitter {
         Self { out: Assembler::default(), lists: vec![], reads: BTreeSet::new(), compared_max }
     }
 
-    fn finish(self) -> Result<Program, Excess> {
+    fn finish(self, no_map: Option<&NoMap>) -> Result<Program, Vec<Excess>> {
         let emitted = self.out.len();
-        let Some(code) = self.out.finish() else { return Err(Excess::Instructions(emitted)) };
-        let program = Program { code, lists: self.lists, reads: self.reads.into_iter().collect() };
-        if program.lists.len() > LISTS_MAX {
-            return Err(Excess::Lists(program.lists.len()));
-        }
-        if program.entries() > ENTRIES_MAX {
-            return Err(Excess::Entries);
-        }
-        let instructions = program.size();
-        if instructions > INSTRUCTIONS_MAX { Err(Excess::Instructions(instructions)) } else { Ok(program) }
+        let code = self.out.finish();
+        // Where a jump goes too far, there is none.
+        let (instructions, is_whole) = (code.as_ref().map_or(emitted, Vec::len), code.is_some());
+        let reads = self.reads.into_iter().collect();
+        let program = Program { code: code.unwrap_or_default(), lists: self.lists, reads };
+        let (lists, entries) = (program.lists.len(), program.entries());
+        let longest = program.lists.iter().map(List::entries).max().unwrap_or(0);
+        let no_map = no_map.filter(|no_map| longest >= no_map.entries);
+        let excesses = [
+            (!is_whole || instructions > INSTRUCTIONS_MAX).then_some(Excess::Instructions(instructions)),
+            (lists > LISTS_MAX).then_some(Excess::Lists(lists)),
+            (entries > ENTRIES_MAX).then_some(Excess::Entries),
+            no_map.cloned().map(Excess::Map),
+        ];
+        let excesses: Vec<_> = excesses.into_iter().flatten().collect();
+        if excesses.is_empty() { Ok(program) } else { Err(excesses) }
     }
 
     fn in_memory(&mut self, predicate: &Predicate) {
@@ -216,7 +223,7 @@ impl Emitter {
                 self.out.jump_if(When::Equal, R1, 0, exits.no);
                 self.go_to(exits.yes, exits);
             }
-            Some(Presence::Shape(is_met)) => self.shape(&place::shapes(is_met), exits),
+            Some(Presence::Shape(shapes)) => self.shape(shapes, exits),
             // What is not known was left out before.
             None => self.go_to(exits.no, exits),
         }
@@ -232,9 +239,10 @@ impl Emitter {
     fn within(&mut self, operand: Operand, ranges: &Ranges, exits: Exits) {
         let Operand { field, mask } = operand;
         match place::of(field).map(|(place, _)| place) {
-            Some(Place::Shape(of)) => {
-                let is_met = |value: u64| ranges.holds(operand.part_of(value.into()));
-                self.shape(&place::shapes(|shape| of(shape).is_some_and(is_met)), exits);
+            Some(Place::Shape(values)) => {
+                let met = values.iter().filter(|(value, _)| ranges.holds(operand.part_of((*value).into())));
+                let shapes: Ranges = met.flat_map(|(_, shapes)| shapes.as_slice()).copied().collect();
+                self.shape(&shapes, exits);
             }
             Some(Place::Address(offset)) => {
                 self.first_be_there(field, exits);

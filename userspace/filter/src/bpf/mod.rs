@@ -38,6 +38,7 @@ use crate::field::Field;
 use crate::predicate::Predicate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::mem::discriminant;
 use tapline_ebpf_common::wants;
 
 /// Instructions that a filter may have.
@@ -68,7 +69,7 @@ pub struct Reader<'a> {
 }
 
 /// A filter's instructions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// Eight octets each, the least significant first: operation, registers, offset, immediate number. In the places of
     /// lists are their numbers.
@@ -99,15 +100,26 @@ impl Program {
     }
 }
 
+/// A list of which the kernel has made no map: such ones, and longer ones, are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoMap {
+    /// How many entries it has.
+    pub entries: usize,
+    /// What the kernel said.
+    pub why: String,
+}
+
 /// Of what a filter has more than the kernel is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Excess {
     /// Instructions.
     Instructions(usize),
     /// Entries of its lists.
     Entries,
     /// Lists.
     Lists(usize),
+    /// Entries of one list.
+    Map(NoMap),
 }
 
 impl fmt::Display for Excess {
@@ -118,6 +130,9 @@ impl fmt::Display for Excess {
             }
             Self::Entries => write!(f, "its lists have more than {ENTRIES_MAX} values or prefixes"),
             Self::Lists(lists) => write!(f, "it has {lists} long lists, and the kernel takes {LISTS_MAX}"),
+            Self::Map(NoMap { entries, why }) => {
+                write!(f, "the kernel makes no map of {entries} values or prefixes: {why}")
+            }
         }
     }
 }
@@ -165,8 +180,17 @@ impl Fitted {
 pub struct Widened {
     /// How many conditions on each field.
     conditions: BTreeMap<Field, usize>,
-    /// Why.
-    excess: Excess,
+    /// Why: all that there is too much of.
+    excesses: Vec<Excess>,
+}
+
+impl Widened {
+    /// Whether conditions on the same fields are left out for the same reasons, however many they are.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let reasons = |of: &Self| of.excesses.iter().map(discriminant).collect::<Vec<_>>();
+        self.conditions.keys().eq(other.conditions.keys()) && reasons(self) == reasons(other)
+    }
 }
 
 impl fmt::Display for Widened {
@@ -174,7 +198,8 @@ impl fmt::Display for Widened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let conditions = self.conditions.iter().map(|(field, count)| format!("{} ({count})", field.name()));
         let conditions = conditions.collect::<Vec<_>>().join(", ");
-        write!(f, "without conditions on {conditions}: {}", self.excess)
+        let excesses = self.excesses.iter().map(Excess::to_string).collect::<Vec<_>>().join("; ");
+        write!(f, "without conditions on {conditions}: {excesses}")
     }
 }
 
@@ -209,18 +234,14 @@ impl Pushed {
     }
 
     /// The stage that decides it for one reader, as far as it can be had.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn fitted(&self) -> Result<Fitted, Excess> {
-        stage(&[Reader { bit: wants::PACKETS, wanted: self }], Stage { cpus: 0, stages: 0 })
+    #[must_use]
+    pub fn fitted(&self) -> Fitted {
+        stage(&[Reader { bit: wants::PACKETS, wanted: self }], Stage { cpus: 0, stages: 0 }, None)
     }
 
     /// The instructions that decide it, in memory, as far as they can be had.
-    ///
-    /// # Errors
-    /// Why there are none.
-    pub fn in_memory(&self) -> Result<Fitted, Excess> {
+    #[must_use]
+    pub fn in_memory(&self) -> Fitted {
         let emit = |wanted: &[Predicate], compared_max| {
             emitter::in_memory(wanted.first().unwrap_or(&self.predicate), compared_max)
         };
@@ -228,16 +249,15 @@ impl Pushed {
     }
 }
 
-/// The instructions that let these have what they want, and others as far as all of it cannot be had, as a stage.
-///
-/// # Errors
-/// Why there are none.
-pub fn stage(readers: &[Reader<'_>], stage: Stage) -> Result<Fitted, Excess> {
+/// The instructions that let these have what they want, and others as far as all of it cannot be had, as a stage, where the
+/// kernel may make no map of some lists.
+#[must_use]
+pub fn stage(readers: &[Reader<'_>], stage: Stage, no_map: Option<&NoMap>) -> Fitted {
     let wanted: Vec<_> = readers.iter().map(|reader| reader.wanted.predicate()).collect();
     let emit = |wanted: &[Predicate], compared_max| {
         let bits = readers.iter().map(|reader| reader.bit);
         let readers: Vec<_> = bits.zip(wanted).collect();
-        emitter::as_stage(&readers, stage, compared_max)
+        emitter::as_stage(&readers, stage, compared_max, no_map)
     };
     fit::fit(&wanted, &emit)
 }

@@ -4,6 +4,7 @@ use super::assembler::Label;
 use crate::field::Field;
 use crate::ranges::Ranges;
 use std::mem::offset_of;
+use std::sync::LazyLock;
 use tapline_ebpf_common::{Counters, CpuState, Network, Scratch, Shape, Transport, word_4};
 
 /// The last word of the key, which holds all fields but addresses and lengths.
@@ -28,8 +29,8 @@ pub(super) enum Place {
     Address(i16),
     /// A number of 32 bits at this offset.
     Number(i16),
-    /// The shape of the key says it.
-    Shape(fn(Shape) -> Option<u64>),
+    /// The shape of the key says it: for each value the shapes that have it.
+    Shape(&'static LazyLock<[(u64, Ranges); 2]>),
 }
 
 /// By what a field is there.
@@ -38,35 +39,44 @@ pub(super) enum Presence {
     Always,
     /// This bit of the key's last word.
     Bit(u32),
-    /// The shape of the key.
-    Shape(fn(Shape) -> bool),
+    /// The key has one of these shapes.
+    Shape(&'static LazyLock<Ranges>),
 }
+
+// What is asked of all shapes is computed once.
+static WITH_SRC_IP: LazyLock<Ranges> = LazyLock::new(|| shapes(|shape| shape.network.has_src_ip()));
+static WITH_DST_IP: LazyLock<Ranges> = LazyLock::new(|| shapes(|shape| shape.network.has_dst_ip()));
+static WITH_PROTOCOL: LazyLock<Ranges> = LazyLock::new(|| shapes(|shape| shape.network.has_protocol()));
+static WITH_OCTETS: LazyLock<Ranges> = LazyLock::new(|| shapes(|shape| shape.network.has_octets()));
+static WITH_IP_VERSION: LazyLock<Ranges> =
+    LazyLock::new(|| shapes(|shape| shape.network.ip_version().is_some()));
+static WITH_PORTS: LazyLock<Ranges> =
+    LazyLock::new(|| shapes(|shape| matches!(shape.transport, Transport::Ports | Transport::Tcp)));
+static WITH_TCP_FLAGS: LazyLock<Ranges> = LazyLock::new(|| shapes(|shape| shape.transport == Transport::Tcp));
+static WITH_ICMP: LazyLock<Ranges> = LazyLock::new(|| shapes(|shape| shape.transport == Transport::Icmp));
+static IP_VERSIONS: LazyLock<[(u64, Ranges); 2]> = LazyLock::new(|| {
+    let of = |version: u8| shapes(|shape| shape.network.ip_version() == Some(version));
+    [4, 6].map(|version| (u64::from(version), of(version)))
+});
 
 /// Where a field is; `None` of what the program in the kernel does not parse, or does not keep.
 pub(super) fn of(field: Field) -> Option<(Place, Presence)> {
     let key = offset_of!(Scratch, key) as i16;
     let bits = |from, bits| Place::Bits { from, bits };
-    let has_ports = |shape: Shape| matches!(shape.transport, Transport::Ports | Transport::Tcp);
-    let has_icmp = |shape: Shape| shape.transport == Transport::Icmp;
-    let version = |shape: Shape| shape.network.ip_version().map(u64::from);
     Some(match field {
-        Field::SrcIp => (Place::Address(key), Presence::Shape(|shape| shape.network.has_src_ip())),
-        Field::DstIp => (Place::Address(key + 16), Presence::Shape(|shape| shape.network.has_dst_ip())),
-        Field::SrcPort => (bits(word_4::SRC_PORT, 16), Presence::Shape(has_ports)),
-        Field::DstPort => (bits(word_4::DST_PORT, 16), Presence::Shape(has_ports)),
-        Field::IcmpType => (bits(word_4::SRC_PORT, 8), Presence::Shape(has_icmp)),
-        Field::IcmpCode => (bits(word_4::DST_PORT, 8), Presence::Shape(has_icmp)),
-        Field::Protocol => (bits(word_4::PROTOCOL, 8), Presence::Shape(|shape| shape.network.has_protocol())),
+        Field::SrcIp => (Place::Address(key), Presence::Shape(&WITH_SRC_IP)),
+        Field::DstIp => (Place::Address(key + 16), Presence::Shape(&WITH_DST_IP)),
+        Field::SrcPort => (bits(word_4::SRC_PORT, 16), Presence::Shape(&WITH_PORTS)),
+        Field::DstPort => (bits(word_4::DST_PORT, 16), Presence::Shape(&WITH_PORTS)),
+        Field::IcmpType => (bits(word_4::SRC_PORT, 8), Presence::Shape(&WITH_ICMP)),
+        Field::IcmpCode => (bits(word_4::DST_PORT, 8), Presence::Shape(&WITH_ICMP)),
+        Field::Protocol => (bits(word_4::PROTOCOL, 8), Presence::Shape(&WITH_PROTOCOL)),
         Field::Vlan => (bits(word_4::VLAN, 12), Presence::Bit(word_4::HAS_VLAN)),
-        Field::TcpFlags => {
-            (bits(word_4::SHAPE, 9), Presence::Shape(|shape| shape.transport == Transport::Tcp))
-        }
-        Field::IpVersion => {
-            (Place::Shape(version), Presence::Shape(|shape| shape.network.ip_version().is_some()))
-        }
+        Field::TcpFlags => (bits(word_4::SHAPE, 9), Presence::Shape(&WITH_TCP_FLAGS)),
+        Field::IpVersion => (Place::Shape(&IP_VERSIONS), Presence::Shape(&WITH_IP_VERSION)),
         Field::Octets => {
             let octets = offset_of!(Scratch, octets) as i16;
-            (Place::Number(octets), Presence::Shape(|shape| shape.network.has_octets()))
+            (Place::Number(octets), Presence::Shape(&WITH_OCTETS))
         }
         Field::FrameOctets => (Place::Number(offset_of!(Scratch, frame_octets) as i16), Presence::Always),
         Field::Direction
@@ -86,7 +96,7 @@ pub(super) fn of(field: Field) -> Option<(Place, Presence)> {
 
 /// The shapes of which something is true, as the bits that a key has for them. Bits that no program writes are like those
 /// before them, so that there are few ranges.
-pub(super) fn shapes(is_met: impl Fn(Shape) -> bool) -> Ranges {
+fn shapes(is_met: impl Fn(Shape) -> bool) -> Ranges {
     let mut is_open = false;
     let met = (0..SHAPES).filter(|bits| {
         let shape = Shape::of_bits(*bits);
@@ -177,14 +187,33 @@ mod tests {
 
     #[test]
     fn few_ranges_of_shapes_say_what_is_there() {
-        let Some((_, Presence::Shape(has_dst_ip))) = of(Field::DstIp) else { panic!("the shape says it") };
-        let ranges = shapes(has_dst_ip);
+        let Some((_, Presence::Shape(ranges))) = of(Field::DstIp) else { panic!("the shape says it") };
         assert_eq!(ranges.as_slice(), [(1, 3), (17, 2047)]);
         for bits in 0..SHAPES {
             let shape = Shape::of_bits(bits);
             let is_there = shape.network.has_dst_ip();
             assert!(!is_written(shape, bits) || ranges.holds(bits.into()) == is_there, "{shape:?}");
         }
+    }
+
+    #[test]
+    fn versions_are_told_apart_by_shapes() {
+        for bits in 0..SHAPES {
+            let shape = Shape::of_bits(bits);
+            let found = IP_VERSIONS.iter().find(|(_, shapes)| shapes.holds(bits.into()));
+            let version = shape.network.ip_version().map(u64::from);
+            assert!(!is_written(shape, bits) || found.map(|(version, _)| *version) == version, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn what_shapes_say_is_computed_once() {
+        let shapes = |field| match of(field) {
+            Some((_, Presence::Shape(shapes))) => shapes.as_slice().as_ptr(),
+            _ => panic!("the shape says it"),
+        };
+        assert_eq!(shapes(Field::SrcPort), shapes(Field::SrcPort));
+        assert_eq!(shapes(Field::SrcPort), shapes(Field::DstPort));
     }
 
     #[test]

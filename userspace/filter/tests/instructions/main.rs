@@ -11,7 +11,7 @@ mod machine;
 use machine::{STAGE, VERDICT, as_stage, in_memory};
 use proptest::prelude::*;
 use tapline_ebpf_common::{FlowKey, Network, Scratch, Shape, Tag, Transport, wants};
-use tapline_filter::bpf::{Excess, Fitted, Program, Pushed, Reader, stage};
+use tapline_filter::bpf::{Fitted, Program, Pushed, Reader, stage};
 use tapline_filter::{Comparison, Condition, Field, Operand, Predicate, Ranges, Values};
 
 const NETWORKS: [Network; 13] = [
@@ -212,8 +212,8 @@ fn decided(parts: impl Iterator<Item = Option<bool>>, decides: bool) -> Option<b
     (!parts.contains(&None)).then_some(!decides)
 }
 
-fn whole(fitted: Result<Fitted, Excess>) -> Option<Program> {
-    fitted.ok().filter(|fitted| fitted.widened.is_none()).map(|fitted| fitted.program)
+fn whole(fitted: Fitted) -> Option<Program> {
+    fitted.widened.is_none().then_some(fitted.program)
 }
 
 /// The instructions of a predicate, in memory, and as a stage in which others want all or nothing; `None` where they are
@@ -225,7 +225,7 @@ fn programs(predicate: &Predicate) -> Option<[Program; 3]> {
         [Condition::All(vec![]), Condition::Any(vec![])].map(|one| Pushed::of(&one.predicate()));
     let beside = |other: &Pushed| {
         let readers = [(wants::TABLE, other), (wants::PACKETS, &pushed)];
-        stage(&readers.map(|(bit, wanted)| Reader { bit, wanted }), STAGE)
+        stage(&readers.map(|(bit, wanted)| Reader { bit, wanted }), STAGE, None)
     };
     Some([whole(pushed.in_memory())?, whole(beside(&nothing))?, whole(beside(&all))?])
 }
@@ -283,7 +283,7 @@ fn lists_of_every_length_are_found() {
 
 #[test]
 fn a_program_says_what_it_reads() {
-    let reads = |condition: &Condition| Pushed::of(&condition.predicate()).in_memory().unwrap().program.reads;
+    let reads = |condition: &Condition| Pushed::of(&condition.predicate()).in_memory().program.reads;
     assert_eq!(reads(&Condition::is_in(Field::DstIp, [1])), [16, 24, 32]);
     assert_eq!(reads(&Condition::is_in(Field::FrameOctets, [60])), [32, 44]);
     assert_eq!(reads(&Condition::is_in(Field::Vlan, [5])), [32]);

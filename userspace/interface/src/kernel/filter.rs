@@ -1,8 +1,9 @@
 //! The filter of the capture program, changed while the program runs.
 //!
-//! Takes what each reader wants, as a predicate, gives instructions to the slot that the program looks into, and the maps of
-//! long lists with them. What cannot be said there, or has no room, lets more through, and never less. A filter is in its slot before frames are shown to it, and another one
-//! takes its place by one write; where the kernel takes none, frames are shown to none, and all are wanted.
+//! Takes what each reader wants, as a predicate, gives instructions to the slot that the program looks into, and the maps
+//! of long lists with them. What cannot be said there, or has no room, lets more through, and never less. A filter is in
+//! its slot before frames are shown to it, and another one takes its place by one write; where the kernel takes none, frames
+//! are shown to none, and all are wanted.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -12,10 +13,10 @@ use aya::maps::Map;
 use aya::programs::Xdp;
 use tapline_ebpf_common::{CARD_AWAY_NS_MAX, Config, flags, names, stage, wants};
 use tapline_filter::Predicate;
-use tapline_filter::bpf::{self, Fitted, Pushed, Reader, Stage};
+use tapline_filter::bpf::{self, Fitted, NoMap, Pushed, Reader, Stage, Widened};
 
 use super::bpf::Program;
-use super::lists::Lists;
+use super::lists::{self, Lists};
 use super::mapped::Mapped;
 use super::quiesce::Quiesce;
 use super::table::switch;
@@ -48,7 +49,7 @@ pub enum FilterState {
         /// Lists that it looks into, each in a map.
         lists: usize,
         /// What is left out of the conditions, and why, where not all of them fit.
-        widened: Option<String>,
+        widened: Option<Widened>,
     },
     /// It leaves nothing out, since the kernel does not take it; why.
     Refused(String),
@@ -165,7 +166,7 @@ impl KernelFilter {
                     sql: fitted.sql(),
                     instructions: fitted.program.size(),
                     lists: fitted.program.lists.len(),
-                    widened: fitted.widened.map(|widened| widened.to_string()),
+                    widened: fitted.widened,
                 }
             }
             Err(why) => {
@@ -182,12 +183,11 @@ impl KernelFilter {
         }
         let [cpus, stages] = [&self.cpus, &self.stages].map(|map| map.as_raw_fd().cast_unsigned());
         let readers: Vec<_> = pushed.iter().map(|(bit, wanted)| Reader { bit: *bit, wanted }).collect();
-        let filter = bpf::stage(&readers, Stage { cpus, stages }).map_err(|error| error.to_string())?;
+        let fit = |no_map: Option<&NoMap>| bpf::stage(&readers, Stage { cpus, stages }, no_map);
+        let (filter, lists) = self.lists.fitted(fit, lists::map_of);
         if let Some(why) = filter.why_nothing_is_left() {
             return Err(why);
         }
-        let no_room = |error| format!("the kernel makes no map for its lists: {error}");
-        let lists = self.lists.with(&filter.program.lists).map_err(no_room)?;
         let ours = |error: String| format!("the kernel refuses it, which is a fault of tapline: {error}");
         let instructions = filter.program.instructions(&lists.descriptors());
         let program =

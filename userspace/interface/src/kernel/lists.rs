@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use tapline_filter::bpf::List;
+use tapline_filter::bpf::{Fitted, List, NoMap};
 
 use super::bpf::{self, MapKind, MapShape};
 
@@ -17,17 +17,36 @@ const FOUND: [u8; 1] = [1];
 pub(super) struct Lists(Vec<(List, OwnedFd)>);
 
 impl Lists {
-    /// The maps of these lists: of those that are here already the same ones, since nothing in them ever changes.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub(super) fn with(&self, lists: &[List]) -> io::Result<Self> {
-        let one = |list: &List| {
+    /// What `fit` gives, and the maps of its lists: of those that are here already the same ones, since nothing in them ever
+    /// changes. A list of which no map can be made costs itself, and those that are longer: it is fitted without them.
+    pub(super) fn fitted(
+        &self,
+        fit: impl Fn(Option<&NoMap>) -> Fitted,
+        map_of: impl Fn(&List) -> io::Result<OwnedFd>,
+    ) -> (Fitted, Self) {
+        let mut no_map = None;
+        loop {
+            let fitted = fit(no_map.as_ref());
+            match self.with(&fitted.program.lists, &map_of) {
+                Ok(lists) => return (fitted, lists),
+                Err(list) => no_map = Some(list),
+            }
+        }
+    }
+
+    /// The maps of these lists; the short ones are made first, so that one that has no room takes none of theirs.
+    fn with(&self, lists: &[List], map_of: &impl Fn(&List) -> io::Result<OwnedFd>) -> Result<Self, NoMap> {
+        let mut short_first: Vec<_> = lists.iter().enumerate().collect();
+        short_first.sort_by_key(|(_, list)| list.entries());
+        let mut maps = vec![];
+        for (number, list) in short_first {
             let known = self.0.iter().find(|(known, _)| known == list);
-            let map = known.map_or_else(|| filled(list), |(_, map)| map.try_clone())?;
-            Ok((list.clone(), map))
-        };
-        lists.iter().map(one).collect::<io::Result<_>>().map(Self)
+            let map = known.map_or_else(|| map_of(list), |(_, map)| map.try_clone());
+            let map = map.map_err(|error| NoMap { entries: list.entries(), why: error.to_string() })?;
+            maps.push((number, (list.clone(), map)));
+        }
+        maps.sort_by_key(|(number, _)| *number);
+        Ok(Self(maps.into_iter().map(|(_, map)| map).collect()))
     }
 
     /// The descriptors of the maps.
@@ -36,7 +55,11 @@ impl Lists {
     }
 }
 
-fn filled(list: &List) -> io::Result<OwnedFd> {
+/// Makes the map of a list.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn map_of(list: &List) -> io::Result<OwnedFd> {
     match list {
         List::Bits(bits) => {
             let shape =
@@ -62,4 +85,50 @@ fn filled_with<'a>(
         bpf::insert(map.as_fd(), shape, key, value)?;
     }
     Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::fs::File;
+    use tapline_filter::bpf::{Pushed, Reader, Stage, stage};
+    use tapline_filter::{Condition, Field};
+
+    /// A list of addresses and a port that go together.
+    fn pair(addresses: u128, port: u128) -> Condition {
+        let list = Condition::is_in(Field::SrcIp, (0..addresses).map(|place| 3 * place));
+        Condition::All(vec![list, Condition::is_in(Field::DstPort, [port])])
+    }
+
+    #[test]
+    fn a_list_that_has_no_room_costs_itself() {
+        let all = Condition::Any(vec![pair(9000, 1), pair(300, 2), pair(8000, 3), pair(200, 4)]);
+        let wanted = &Pushed::of(&all.predicate());
+        let fit = |no_map: Option<&NoMap>| {
+            stage(&[Reader { bit: 1, wanted }], Stage { cpus: 3, stages: 4 }, no_map)
+        };
+        let room = Cell::new(0_usize);
+        let map_of = |list: &List| -> io::Result<OwnedFd> {
+            let left = room.get().checked_sub(list.entries());
+            room.set(left.ok_or(io::ErrorKind::OutOfMemory)?);
+            File::open("/dev/null").map(OwnedFd::from)
+        };
+        room.set(20_000);
+        let (whole, lists) = Lists::default().fitted(fit, map_of);
+        assert_eq!((whole.widened, lists.descriptors().len()), (None, 4));
+        // What is there already takes no more room.
+        let (_, again) = lists.fitted(fit, map_of);
+        assert_eq!(again.descriptors().len(), 4);
+        room.set(5000);
+        let (fitted, lists) = Lists::default().fitted(fit, map_of);
+        assert_eq!(fitted.program.lists.iter().map(List::entries).collect::<Vec<_>>(), [300, 200]);
+        let lengths: Vec<_> = lists.0.iter().map(|(list, _)| list.entries()).collect();
+        assert_eq!(lengths, [300, 200], "in the order of the program");
+        let widened = fitted.widened.unwrap().to_string();
+        assert!(
+            widened.starts_with("without conditions on src_ip (2): the kernel makes no map of "),
+            "{widened}"
+        );
+    }
 }

@@ -118,6 +118,7 @@ fn of_filter(filter: &FilterState) -> Value {
     match filter {
         FilterState::Open => Value::Null,
         FilterState::Placed { sql, instructions, lists, widened } => {
+            let widened = widened.as_ref().map(ToString::to_string);
             json!({ "sql": sql, "instructions": instructions, "lists": lists, "widened": widened })
         }
         FilterState::Refused(why) => json!({ "refused": why }),

@@ -1,17 +1,18 @@
 //! Which frames a reader wants, and in which steps the kernel is told when that changes.
 
+use std::sync::{Arc, LazyLock};
 use tapline_filter::Predicate;
 
 /// What is needed where all is.
-static ALL: [Predicate; 1] = [Predicate::ALWAYS];
+static ALL: LazyLock<[Arc<Predicate>; 1]> = LazyLock::new(|| [Arc::new(Predicate::ALWAYS)]);
 
 /// Which frames a reader wants: those that its source keeps, as far as they are needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// One of these holds of each frame that the source keeps, or is to keep next.
-    pub(super) kept: Vec<Predicate>,
+    pub(super) kept: Vec<Arc<Predicate>>,
     /// One of these holds of each frame that some query needs.
-    pub(super) needed: Vec<Predicate>,
+    pub(super) needed: Vec<Arc<Predicate>>,
     /// Whether somebody needs all frames that are kept, whatever queries need.
     pub(super) needs_all: bool,
     /// Whether somebody needs frames as a whole, and not only their headers.
@@ -20,17 +21,17 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// All that is kept.
-    pub(super) fn all_of(kept: Predicate) -> Self {
-        Self { kept: vec![kept], needed: vec![Predicate::ALWAYS], needs_all: false, is_whole: true }
+    pub(super) fn all_of(kept: Arc<Predicate>) -> Self {
+        Self { kept: vec![kept], needed: ALL.to_vec(), needs_all: false, is_whole: true }
     }
 
-    fn needed(&self) -> &[Predicate] {
-        if self.needs_all { &ALL } else { &self.needed }
+    fn needed(&self) -> &[Arc<Predicate>] {
+        if self.needs_all { ALL.as_slice() } else { &self.needed }
     }
 
     /// What holds of them.
     pub(super) fn predicate(&self) -> Predicate {
-        let any = |of: &[Predicate]| Predicate::any(of.iter().cloned());
+        let any = |of: &[Arc<Predicate>]| Predicate::any(of.iter().map(|one| (**one).clone()));
         Predicate::all([any(&self.kept), any(self.needed())])
     }
 
@@ -58,8 +59,8 @@ impl Wanted {
 }
 
 /// Whether whoever has the frames of these conditions has those of others, too, as far as their form says.
-fn has_all(these: &[Predicate], others: &[Predicate]) -> bool {
-    these.iter().any(Predicate::is_always) || others.iter().all(|other| these.contains(other))
+fn has_all(these: &[Arc<Predicate>], others: &[Arc<Predicate>]) -> bool {
+    these.iter().any(|one| one.is_always()) || others.iter().all(|other| these.contains(other))
 }
 
 /// How the kernel is told one after the other what is wanted, where each takes its time.
@@ -104,6 +105,11 @@ impl Course {
         self.comes = true;
     }
 
+    /// Whether all comes that it was told.
+    pub(super) const fn comes_as_told(&self) -> bool {
+        self.comes
+    }
+
     /// Whether all comes that is wanted.
     pub(super) const fn comes(&self) -> bool {
         self.comes && self.next.is_none()
@@ -115,14 +121,18 @@ mod tests {
     use super::*;
     use tapline_filter::{Condition, Field};
 
-    fn port(number: u128) -> Predicate {
-        Condition::is_in(Field::DstPort, [number]).predicate()
+    fn port(number: u128) -> Arc<Predicate> {
+        Arc::new(Condition::is_in(Field::DstPort, [number]).predicate())
+    }
+
+    fn always() -> Arc<Predicate> {
+        Arc::new(Predicate::ALWAYS)
     }
 
     #[test]
     fn whoever_wants_less_has_all_that_he_wants() {
-        assert!(has_all(&[port(53), port(80)], &[port(80)]) && has_all(&[Predicate::ALWAYS], &[port(80)]));
-        assert!(!has_all(&[port(80)], &[port(53), port(80)]) && !has_all(&[port(80)], &[Predicate::ALWAYS]));
+        assert!(has_all(&[port(53), port(80)], &[port(80)]) && has_all(&[always()], &[port(80)]));
+        assert!(!has_all(&[port(80)], &[port(53), port(80)]) && !has_all(&[port(80)], &[always()]));
         assert!(has_all(&[], &[]) && has_all(&[port(80)], &[]));
     }
 
@@ -130,18 +140,20 @@ mod tests {
     fn a_reader_wants_what_is_kept_as_far_as_it_is_needed() {
         let needs = |needed| Wanted { needed, ..Wanted::all_of(port(53)) };
         let all = Wanted::all_of(port(53));
-        assert_eq!(all.predicate(), port(53));
-        let vlan = || Condition::is_in(Field::Vlan, [7]).predicate();
-        assert_eq!(needs(vec![vlan()]).predicate(), Predicate::all([port(53), vlan()]));
+        assert_eq!(all.predicate(), *port(53));
+        let vlan = || Arc::new(Condition::is_in(Field::Vlan, [7]).predicate());
+        let [of_port, of_vlan] = [port(53), vlan()].map(|one| (*one).clone());
+        assert_eq!(needs(vec![vlan()]).predicate(), Predicate::all([of_port.clone(), of_vlan.clone()]));
         assert!(needs(vec![]).predicate().is_never());
-        assert_eq!(Wanted { needs_all: true, ..needs(vec![]) }.predicate(), port(53));
+        assert_eq!(Wanted { needs_all: true, ..needs(vec![]) }.predicate(), of_port);
         // Until another selection holds, what either keeps is let through.
         let either = Wanted { kept: vec![port(53), port(80)], ..needs(vec![vlan()]) };
-        assert_eq!(either.predicate(), Predicate::all([Predicate::any([port(53), port(80)]), vlan()]));
+        let any = Predicate::any([of_port, (*port(80)).clone()]);
+        assert_eq!(either.predicate(), Predicate::all([any, of_vlan]));
         assert!(either.has_all_of(&needs(vec![vlan()])) && !needs(vec![vlan()]).has_all_of(&either));
         assert!(all.has_all_of(&needs(vec![vlan()])) && !either.has_all_of(&all));
         assert!(all.is_as(&Wanted { needs_all: true, ..needs(vec![vlan()]) }));
-        let none = Wanted::all_of(Predicate::ALWAYS);
+        let none = Wanted::all_of(always());
         assert!(none.predicate().is_always() && none.has_all_of(&either));
     }
 
@@ -152,14 +164,15 @@ mod tests {
             let readers: Vec<Wanted> = kept.iter().map(|kept| wants(*kept)).collect();
             Wanted::by_any(readers.iter())
         };
-        assert_eq!((by_any(&[53]), by_any(&[53, 53, 53])), (port(53), port(53)));
+        let [of_53, of_80] = [port(53), port(80)].map(|one| (*one).clone());
+        assert_eq!((by_any(&[53]), by_any(&[53, 53, 53])), (of_53.clone(), of_53.clone()));
         // One after the other goes over to something else.
-        let either = Predicate::any([port(80), port(53)]);
+        let either = Predicate::any([of_80, of_53.clone()]);
         assert_eq!([by_any(&[80, 53, 53]), by_any(&[80, 80, 53])], [either.clone(), either]);
-        assert!(Wanted::by_any([wants(53), Wanted::all_of(Predicate::ALWAYS)].iter()).is_always());
+        assert!(Wanted::by_any([wants(53), Wanted::all_of(always())].iter()).is_always());
         let nothing = Wanted { needed: vec![], ..wants(53) };
         assert!(Wanted::by_any([nothing.clone(), nothing.clone()].iter()).is_never());
-        assert_eq!(Wanted::by_any([nothing, wants(53)].iter()), port(53));
+        assert_eq!(Wanted::by_any([nothing, wants(53)].iter()), of_53);
     }
 
     #[test]
@@ -172,10 +185,10 @@ mod tests {
         course.change(|wanted| wanted.kept = vec![port(80), port(53)]);
         assert!(course.begin_to_tell().is_none() && !course.comes(), "it is told already");
         course.has_told();
-        assert!(course.comes());
+        assert!(course.comes() && course.comes_as_told());
         course.change(|wanted| wanted.kept = vec![port(80)]);
         assert_eq!(course.begin_to_tell(), Some(Wanted::all_of(port(80))));
-        assert!(course.comes());
+        assert!(course.comes() && course.comes_as_told(), "nobody waits for less");
     }
 
     #[test]
@@ -191,8 +204,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_while_something_is_told_is_told_behind_it() {
-        let mut course =
-            Course::behind(Wanted { needed: vec![port(53)], ..Wanted::all_of(Predicate::ALWAYS) });
+        let mut course = Course::behind(Wanted { needed: vec![port(53)], ..Wanted::all_of(always()) });
         course.change(|wanted| wanted.needed.push(port(80)));
         assert!(course.begin_to_tell().is_some());
         course.change(|wanted| wanted.needs_all = true);
@@ -204,18 +216,18 @@ mod tests {
         course.has_told();
         // What queries need is not forgotten meanwhile.
         course.change(|wanted| wanted.needs_all = false);
-        assert_eq!(course.begin_to_tell().unwrap().predicate(), port(80));
+        assert_eq!(course.begin_to_tell().unwrap().predicate(), *port(80));
         assert!(course.comes());
     }
 
     #[test]
     fn that_somebody_needs_all_is_kept_where_queries_do_anyway() {
-        let mut course = Course::behind(Wanted::all_of(Predicate::ALWAYS));
+        let mut course = Course::behind(Wanted::all_of(always()));
         course.change(|wanted| wanted.needs_all = true);
         assert!(course.comes() && course.begin_to_tell().is_none());
         course.change(|wanted| wanted.needed = vec![port(53)]);
         assert!(course.comes() && course.begin_to_tell().is_none());
         course.change(|wanted| wanted.needs_all = false);
-        assert_eq!(course.begin_to_tell().unwrap().predicate(), port(53));
+        assert_eq!(course.begin_to_tell().unwrap().predicate(), *port(53));
     }
 }

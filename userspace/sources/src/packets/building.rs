@@ -6,6 +6,7 @@ use crate::frames::FrameInput;
 use crate::ledger::LedgerRows;
 use crate::metered::{MeteredFlows, RECORDS};
 use crate::source::Source as _;
+use std::sync::Arc;
 use tapline_decode::export::ExporterIdentity;
 use tapline_decode::{Depth, FlowCache};
 use tapline_filter::Predicate;
@@ -48,13 +49,13 @@ impl PacketSource {
     }
 
     /// Conditions, one of which holds of each frame that some query needs.
-    pub(super) fn needed(&self, demand: &Demand) -> Vec<Predicate> {
-        let by_flow: &[Predicate] =
+    pub(super) fn needed(&self, demand: &Demand) -> Vec<Arc<Predicate>> {
+        let by_flow: &[Arc<Predicate>] =
             if self.is_beside_table { &[] } else { demand.wanted(StreamId::PacketFlows) };
         let needed = [demand.wanted(StreamId::Packets), by_flow].concat();
         // Flows are built of all frames; and who has nobody but the ledger to read for counts all of them.
         let has_all = self.gathers(demand) || needed.is_empty() && !self.is_beside_table;
-        if has_all { vec![Predicate::ALWAYS] } else { needed }
+        if has_all { vec![Arc::new(Predicate::ALWAYS)] } else { needed }
     }
 
     /// Whether somebody reads what is behind the outermost transport header.
