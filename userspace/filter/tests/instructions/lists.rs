@@ -117,7 +117,7 @@ fn something_is_left_of_each_alternative() {
 /// A connection of which all is said.
 fn five_tuple(place: u128) -> Condition {
     let of = |(field, number)| Condition::is_in(field, [number]);
-    let protocol = if place % 2 == 0 { 6 } else { 17 };
+    let protocol = if place.is_multiple_of(2) { 6 } else { 17 };
     let numbers = [
         (Field::Protocol, protocol),
         (Field::SrcIp, ADDRESSES[0] + 2 * place),
