@@ -20,13 +20,6 @@ const LIBRARIES: &str = "userspace/";
 /// Rust files that are in no member.
 const FUZZ_TARGETS: &str = "fuzz";
 
-/// What this file names counts for nothing.
-const THIS_FILE: &str = "xtask/src/tidy/public.rs";
-
-/// Public for users who are not here yet, and why.
-const NOT_YET_NAMED: &[(&str, &str)] =
-    &[("ask_for_reports", "whoever runs sources that come and go asks for their accounts (0022)")];
-
 /// An item that is declared public.
 #[derive(Debug)]
 struct Item<'a> {
@@ -41,32 +34,16 @@ pub(super) fn check(root: &Path, members: &[Member]) -> Result<Vec<Finding>> {
         // A package may stand in the folder of another one.
         files.extend(files::below(root, folder, "rs")?.into_iter().map(|file| (file.path.clone(), file)));
     }
-    files.remove(THIS_FILE);
     let files: Vec<File> = files.into_values().collect();
-    Ok(check_files(&files, members.iter().map(|member| member.folder.as_str()), NOT_YET_NAMED))
+    Ok(check_files(&files, members.iter().map(|member| member.folder.as_str())))
 }
 
-fn check_files<'a>(
-    files: &[File],
-    folders: impl Iterator<Item = &'a str>,
-    not_yet: &[(&str, &str)],
-) -> Vec<Finding> {
-    let unnamed: Vec<_> = folders
+fn check_files<'a>(files: &[File], folders: impl Iterator<Item = &'a str>) -> Vec<Finding> {
+    folders
         .filter(|folder| folder.starts_with(LIBRARIES))
         .flat_map(|folder| unnamed_of(&format!("{folder}/src/"), files))
-        .collect();
-    let is_left = |name: &str| not_yet.iter().any(|(known, _)| *known == name);
-    let mut findings: Vec<_> = unnamed
-        .iter()
-        .filter(|(_, item)| !is_left(item.name))
-        .map(|(file, item)| finding(file, item))
-        .collect();
-    let named = not_yet.iter().filter(|(known, _)| unnamed.iter().all(|(_, item)| item.name != *known));
-    findings.extend(named.map(|(known, reason)| {
-        let right = format!("{known} is named: take it out of NOT_YET_NAMED ({reason})");
-        Finding::new(THIS_FILE, 1, right)
-    }));
-    findings
+        .map(|(file, item)| finding(file, &item))
+        .collect()
 }
 
 fn finding(file: &File, item: &Item) -> Finding {
@@ -166,8 +143,8 @@ impl Dead {
 }
 ";
 
-    fn messages(texts: &[(&str, &str)], not_yet: &[(&str, &str)]) -> Vec<String> {
-        let found = check_files(&files(texts), ["userspace/x", "tests"].into_iter(), not_yet);
+    fn messages(texts: &[(&str, &str)]) -> Vec<String> {
+        let found = check_files(&files(texts), ["userspace/x", "tests"].into_iter());
         found.iter().map(ToString::to_string).collect()
     }
 
@@ -178,7 +155,7 @@ impl Dead {
 
     #[test]
     fn what_only_its_own_library_names_is_found() {
-        let found = messages(&TEXTS, &[]);
+        let found = messages(&TEXTS);
         assert_eq!(found.len(), 2, "{found:?}");
         let start = "userspace/x/src/lib.rs:9: nothing outside of this library names SIDES_MAX: ";
         assert!(found[0].starts_with(start), "{found:?}");
@@ -188,15 +165,7 @@ impl Dead {
     #[test]
     fn a_program_beside_its_library_is_outside() {
         let main = ("userspace/x/src/main.rs", "use x::{Dead, SIDES_MAX};\n");
-        assert_eq!(messages(&[TEXTS[0], TEXTS[1], main], &[]), [""; 0]);
-    }
-
-    #[test]
-    fn what_waits_for_users_is_left_until_it_has_some() {
-        let waits = [("SIDES_MAX", "it is new"), ("Dead", "it is new"), ("area", "it is old")];
-        let found = messages(&TEXTS, &waits);
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].contains("take it out of NOT_YET_NAMED (it is old)"), "{found:?}");
+        assert_eq!(messages(&[TEXTS[0], TEXTS[1], main]), [""; 0]);
     }
 
     #[test]
