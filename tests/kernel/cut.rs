@@ -1,13 +1,14 @@
 //! Frames of a mirror that are cut behind their headers while nobody reads what is there.
 
 use std::sync::PoisonError;
-use std::thread::{self, sleep};
+use std::thread::sleep;
 
 use harness::frames;
 use harness::node::Node;
 use serde_json::Value;
 use tapline_interface::live::{FrameSource, LiveOptions, PacketSender};
 
+use crate::changing::change_while_sending;
 use crate::live_source::{ReadFrame, numbered, open, read_all, send};
 use crate::namespace::{self, FAR, NEAR};
 use crate::node::{json, until};
@@ -92,7 +93,6 @@ fn sum_of(node: &Node, query: &str, name: &str) -> u64 {
 
 #[test]
 fn who_reads_payload_sees_no_frame_that_was_cut() {
-    const DATAGRAMS: u32 = 20_000;
     if !enter() {
         return;
     }
@@ -101,31 +101,23 @@ fn who_reads_payload_sees_no_frame_that_was_cut() {
     let add = |name: &str, sql: &str| assert_eq!(node.ask(&["queries", "add", name, sql]).code, Some(0));
     add("headers", &packets_to(53));
     until(&node, || namespace::has_program(FAR));
-    let sending = thread::spawn(|| {
-        let sender = PacketSender::open(NEAR, false).unwrap();
-        let datagram = frames::udp(1, 53, &[&[b'x'; 600][..], b"end"].concat());
-        let frame = frames::ethernet(frames::IPV4, &frames::ipv4(frames::UDP, &datagram));
-        for number in 0..DATAGRAMS {
-            sender.send(&frame).unwrap();
-            if (number as usize).is_multiple_of(FRAMES_A_NAP) {
-                sleep(NAP);
-            }
-        }
-    });
+    let sender = PacketSender::open(NEAR, false).unwrap();
+    let datagram = frames::udp(1, 53, &[&[b'x'; 600][..], b"end"].concat());
+    let frame = frames::ethernet(frames::IPV4, &frames::ipv4(frames::UDP, &datagram));
+    let send = || {
+        (0..FRAMES_A_NAP).for_each(|_| sender.send(&frame).unwrap());
+        sleep(NAP);
+    };
     // All end as they do where they are not cut.
     let whole = "SELECT count(*) AS n FROM packets WHERE payload LIKE '%end' GROUP BY tumble('1 second')";
-    let (mut rounds, mut seen) = (0, 0);
-    while !sending.is_finished() {
+    let change = |_| {
         add("whole", whole);
-        sleep(50 * NAP);
+        until(&node, || used(&node, "whole") > 0);
         assert_eq!(sum_of(&node, "whole", "filtered"), 0);
-        seen += sum_of(&node, "whole", "used");
         assert_eq!(node.ask(&["queries", "drop", "whole"]).code, Some(0));
-        rounds += 1;
-    }
-    sending.join().unwrap();
-    assert!(rounds > 1 && seen > 0, "{rounds} {seen}");
-    until(&node, || used(&node, "headers") == u64::from(DATAGRAMS));
+    };
+    let sent = FRAMES_A_NAP as u64 * change_while_sending(10, change, send);
+    until(&node, || used(&node, "headers") == sent);
     check_fates(&node);
     assert_eq!(node.stop().code, Some(0));
 }

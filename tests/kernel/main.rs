@@ -9,6 +9,7 @@ mod account;
 mod active_flows;
 mod answers;
 mod card;
+mod changing;
 mod connection;
 mod crash;
 mod cut;

@@ -2,7 +2,6 @@
 //! come.
 
 use std::path::Path;
-use std::thread;
 
 use harness::node::Node;
 use harness::samples;
@@ -16,6 +15,7 @@ use tapline_trafficgen::random::Random;
 use tapline_trafficgen::scenario::branch_office;
 
 use crate::account::template;
+use crate::changing::change_while_sending;
 use crate::namespace::{self, FAR, NEAR};
 use crate::node::{json, until};
 use crate::rights::load;
@@ -292,7 +292,7 @@ pub(crate) fn packets_to(port: u64) -> String {
 
 #[test]
 fn queries_that_come_and_go_cost_no_other_a_frame() {
-    const FLOWS: u16 = 600;
+    const FLOWS: u16 = 60;
     if !enter() {
         return;
     }
@@ -301,17 +301,13 @@ fn queries_that_come_and_go_cost_no_other_a_frame() {
     let add = |name: &str, sql: &str| assert_eq!(node.ask(&["queries", "add", name, sql]).code, Some(0));
     add("dns", &packets_to(53));
     until(&node, || namespace::has_program(FAR));
-    // All go to port 53.
-    let sending = thread::spawn(|| send(NEAR, FLOWS));
-    let mut rounds = 0;
-    while !sending.is_finished() {
-        rounds += 1;
-        add("other", &packets_to(1000 + rounds));
+    let change = |number| {
+        add("other", &packets_to(1000 + number));
         assert_eq!(node.ask(&["queries", "drop", "other"]).code, Some(0));
-    }
-    sending.join().unwrap();
-    assert!(rounds > 1);
-    until(&node, || used(&node, "dns") == 100 * u64::from(FLOWS));
+    };
+    // All go to port 53.
+    let sent = 100 * u64::from(FLOWS) * change_while_sending(20, change, || send(NEAR, FLOWS));
+    until(&node, || used(&node, "dns") == sent);
     // Whoever was added has all that comes from then on.
     add("late", &packets_to(77));
     let sender = PacketSender::open(NEAR, false).unwrap();
@@ -320,14 +316,14 @@ fn queries_that_come_and_go_cost_no_other_a_frame() {
         sender.send(&frames::ethernet(frames::IPV4, &frames::ipv4(frames::UDP, &datagram))).unwrap();
     }
     until(&node, || used(&node, "late") == 500);
-    assert_eq!(used(&node, "dns"), 100 * u64::from(FLOWS));
+    assert_eq!(used(&node, "dns"), sent);
     check_fates(&node);
     assert_eq!(node.stop().code, Some(0));
 }
 
 #[test]
 fn filters_that_change_cost_no_frame_that_each_keeps() {
-    const FLOWS: u16 = 600;
+    const FLOWS: u16 = 60;
     if !enter() {
         return;
     }
@@ -340,19 +336,15 @@ fn filters_that_change_cost_no_frame_that_each_keeps() {
         assert_eq!(node.ask(&["queries", "add", name, sql]).code, Some(0));
     }
     until(&node, || namespace::has_program(FAR));
-    // All go to port 53.
-    let sending = thread::spawn(|| send(NEAR, FLOWS));
-    let mut rounds = 0;
-    while !sending.is_finished() {
-        rounds += 1;
-        let other = if rounds % 2 == 0 { "udp dst port 53" } else { "dst port 53 or dst port 99" };
+    let change = |number: u64| {
+        let other = if number.is_multiple_of(2) { "udp dst port 53" } else { "dst port 53 or dst port 99" };
         write_mirror(&file, &format!("filter = \"{other}\""));
         let told = node.ask(&["reload"]);
         assert!(told.success().contains(&format!("only what `{other}` keeps is read")), "{}", told.text());
-    }
-    sending.join().unwrap();
-    assert!(rounds > 1);
-    until(&node, || ["dns", "all"].iter().all(|name| used(&node, name) == 100 * u64::from(FLOWS)));
+    };
+    // All go to port 53.
+    let sent = 100 * u64::from(FLOWS) * change_while_sending(20, change, || send(NEAR, FLOWS));
+    until(&node, || ["dns", "all"].iter().all(|name| used(&node, name) == sent));
     check_fates(&node);
     // What the one that holds in the end does not keep is nobody's.
     let sender = PacketSender::open(NEAR, false).unwrap();
@@ -360,9 +352,9 @@ fn filters_that_change_cost_no_frame_that_each_keeps() {
         let datagram = frames::udp(1, 77, b"data");
         sender.send(&frames::ethernet(frames::IPV4, &frames::ipv4(frames::UDP, &datagram))).unwrap();
     }
-    let total = 2 * (100 * u64::from(FLOWS) + 500);
+    let total = 2 * (sent + 500);
     until(&node, || json(&node, &["sources"])[0]["offered"] == total);
-    assert_eq!(["dns", "all"].map(|name| used(&node, name)), [100 * u64::from(FLOWS); 2]);
+    assert_eq!(["dns", "all"].map(|name| used(&node, name)), [sent; 2]);
     check_fates(&node);
     assert_eq!(node.stop().code, Some(0));
 }

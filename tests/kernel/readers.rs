@@ -1,7 +1,7 @@
 //! Queues of an interface that several threads share out: each frame is read once, in one account, whoever reads it.
 
 use std::path::Path;
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::Duration;
 
 use harness::csv::read_csv;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use tapline_interface::kernel::KernelOptions;
 use tapline_interface::live::{FrameSource, LiveOptions};
 
+use crate::changing::change_while_sending;
 use crate::live_source::{open, read_all};
 use crate::namespace::{self, FAR, NEAR, ip};
 use crate::node::{json, until};
@@ -226,7 +227,7 @@ fn start(file: &Path, more: &str) -> Node {
 
 #[test]
 fn filters_change_for_all_readers_and_cost_no_frame_that_each_keeps() {
-    const FLOWS: u16 = 600;
+    const FLOWS: u16 = 60;
     if !enter() {
         return;
     }
@@ -235,48 +236,40 @@ fn filters_change_for_all_readers_and_cost_no_frame_that_each_keeps() {
     let node = start(&file, "filter = \"udp dst port 53\"");
     // The table's, and those of two readers.
     assert_eq!(json(&node, &["sources"])[0]["threads"].as_array().unwrap().len(), 3);
-    let sending = thread::spawn(|| send(NEAR, FLOWS));
-    let mut rounds = 0;
-    while !sending.is_finished() {
-        rounds += 1;
-        let other = if rounds % 2 == 0 { "udp dst port 53" } else { "dst port 53 or dst port 99" };
+    let change = |number: u64| {
+        let other = if number.is_multiple_of(2) { "udp dst port 53" } else { "dst port 53 or dst port 99" };
         write_config(&file, &format!("filter = \"{other}\""));
         assert_eq!(node.ask(&["reload"]).code, Some(0));
-        let sql = packets_to(1000 + rounds);
+        let sql = packets_to(1000 + number);
         assert_eq!(node.ask(&["queries", "add", "other", &sql]).code, Some(0));
         assert_eq!(node.ask(&["queries", "drop", "other"]).code, Some(0));
-    }
-    sending.join().unwrap();
-    assert!(rounds > 1);
-    until(&node, || used(&node, "dns") == 100 * u64::from(FLOWS));
+    };
+    let sent = 100 * u64::from(FLOWS) * change_while_sending(20, change, || send(NEAR, FLOWS));
+    until(&node, || used(&node, "dns") == sent);
     check_fates(&node);
     // What no query needs is nobody's, whichever queue it comes on.
     send_to(77, NEAR, FLOWS);
-    let total = 2 * 200 * u64::from(FLOWS);
+    let total = 2 * (sent + 100 * u64::from(FLOWS));
     until(&node, || json(&node, &["sources"])[0]["offered"] == total);
-    assert_eq!(used(&node, "dns"), 100 * u64::from(FLOWS));
+    assert_eq!(used(&node, "dns"), sent);
     check_fates(&node);
     assert_eq!(node.stop().code, Some(0));
 }
 
 #[test]
 fn flows_that_come_and_go_cost_no_other_query_a_frame() {
-    const FLOWS: u16 = 600;
+    const FLOWS: u16 = 60;
     if !enter() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let node = start(&folder.path().join("node.toml"), "");
-    let sending = thread::spawn(|| send(NEAR, FLOWS));
-    let mut rounds = 0;
-    while !sending.is_finished() {
-        rounds += 1;
+    let change = |_| {
         assert_eq!(node.ask(&["queries", "add", "flows", FLOWS_OF_PACKETS]).code, Some(0));
         assert_eq!(node.ask(&["queries", "drop", "flows"]).code, Some(0));
-    }
-    sending.join().unwrap();
-    assert!(rounds > 1);
-    until(&node, || used(&node, "dns") == 100 * u64::from(FLOWS));
+    };
+    let sent = 100 * u64::from(FLOWS) * change_while_sending(20, change, || send(NEAR, FLOWS));
+    until(&node, || used(&node, "dns") == sent);
     check_fates(&node);
     let explained = node.ask(&["queries", "explain", FLOWS_OF_PACKETS]);
     let by_one = format!("reads packets of {FAR} by one thread, as flows are metered from them");
