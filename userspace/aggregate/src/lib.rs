@@ -24,6 +24,7 @@ mod merging;
 mod pane_state;
 mod part_maker;
 mod payload;
+mod planes;
 mod results;
 mod row_limit;
 mod running;

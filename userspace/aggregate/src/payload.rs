@@ -1,7 +1,7 @@
 //! What came of one half for one pane, as octets, and back.
 //!
 //! ```text
-//! version (1) · length of what is packed (4) · how many parts its states are (2) · zstd of:
+//! version (1) · length of what is packed (4) · how many parts its states are (2) · zstd of the planes (`planes.rs`) of:
 //!   flags (1) · whole after (8) · late (8) · left out (8) · entries (2) · of each: stream (1), second (8), delivered (8),
 //!   missing (8) · states
 //! ```
@@ -10,12 +10,13 @@
 //! written here can be read here: both have the same bounds.
 
 use crate::coverage::{Covered, Records, all_unread};
+use crate::planes;
 use tapline_engine::Unread;
 use tapline_operators::{HalfStates, Parts};
 use tapline_record::{EventTime, StreamId};
 
 /// The version of all of it but the states, which have one of their own.
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
 
 /// Octets of what is packed into one payload that is sent, and of the payload: what a log takes as one message.
 const SENT_UNPACKED_MAX: usize = 16 << 20;
@@ -37,8 +38,8 @@ pub(crate) const SENT: Bounds = Bounds { unpacked: 256 << 20, parts: 4096, rows:
 /// Of what is packed here, to be read here again.
 pub(crate) const OWN: Bounds = Bounds { unpacked: 1 << 30, parts: 1 << 15, rows: 1 << 24 };
 
-/// How hard zstd tries.
-const LEVEL: i32 = 1;
+/// How hard zstd tries: of planes it finds what there is to be found at its fastest.
+const LEVEL: i32 = -5;
 
 /// Entries of what is known of seconds.
 const ENTRIES_MAX: u16 = 64;
@@ -133,7 +134,8 @@ impl Payload {
         content.extend_from_slice(states);
         let unpacked = content.len();
         let length = u32::try_from(unpacked).map_err(|_| format!("{unpacked} octets are too many"))?;
-        let packed = zstd::bulk::compress(&content, LEVEL).map_err(|error| error.to_string())?;
+        let planes = planes::apart(&content);
+        let packed = zstd::bulk::compress(&planes, LEVEL).map_err(|error| error.to_string())?;
         let parts = states.get(..2).unwrap_or(&NO_STATES);
         let octets = [&[VERSION][..], &length.to_le_bytes(), parts, &packed].concat();
         Ok(Packed { octets, unpacked })
@@ -239,9 +241,13 @@ fn unpack(octets: &[u8], bounds: Bounds) -> Result<Vec<u8>, String> {
     if parts > bounds.parts {
         return Err(format!("they are of {parts} parts, more than {}", bounds.parts));
     }
-    let content =
+    let planes =
         zstd::bulk::decompress(packed, length).map_err(|error| format!("they are damaged: {error}"))?;
-    if content.len() == length { Ok(content) } else { Err("they are not as long as they say".to_owned()) }
+    if planes.len() == length {
+        Ok(planes::together(&planes))
+    } else {
+        Err("they are not as long as they say".to_owned())
+    }
 }
 
 /// Reads one number behind the other.
@@ -319,15 +325,16 @@ mod tests {
         octets[6] = 17;
         let many = decode(&octets).unwrap_err();
         assert!(many.contains("of 4353 parts, more than 4096"), "{many}");
-        octets[0] = 3;
+        octets[0] = VERSION - 1;
         let version = decode(&octets).unwrap_err();
-        assert!(version.contains("version 3, and version 2 is read here"), "{version}");
+        assert!(version.contains("version 2, and version 3 is read here"), "{version}");
     }
 
     /// Octets that are unpacked to these.
     fn packed(content: &[u8]) -> Vec<u8> {
         let length = (content.len() as u32).to_le_bytes();
-        [&[VERSION][..], &length, &NO_STATES, &zstd::bulk::compress(content, LEVEL).unwrap()].concat()
+        let packed = zstd::bulk::compress(&planes::apart(content), LEVEL).unwrap();
+        [&[VERSION][..], &length, &NO_STATES, &packed].concat()
     }
 
     proptest! {

@@ -16,8 +16,8 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 use tapline_aggregate::{PartMaker, fingerprint};
 use tapline_catalog::{
@@ -34,7 +34,7 @@ use tapline_query::{ContinuousQuery, Identity};
 
 /// Between two cuts, and between two reports.
 const CUT_EVERY: Duration = Duration::from_secs(1);
-/// Between two looks at what came.
+/// Between two looks at a cut that is under way, or at whether there is room for what is held.
 const LOOK: Duration = Duration::from_millis(20);
 /// Octets of parts beyond which a cut goes in pieces: a sender takes no cut at once that is as long as all that may wait.
 /// In a crash between two pieces some of a cut counts though its positions do not: its records are told to be missing.
@@ -60,6 +60,8 @@ pub(crate) struct Told(Mutex<Option<Vec<u8>>>);
 /// Hears what the sender tells.
 struct Listener {
     told: Arc<Told>,
+    /// Who looks at it, as soon as he does.
+    looks: Arc<OnceLock<Thread>>,
     log: Log,
 }
 
@@ -81,7 +83,9 @@ struct Worker {
     positions: Vec<u8>,
     unsaid: Vec<String>,
     piece_octets_max: u64,
+    /// When the last cut was begun, and whether it is under way.
     cut_at: Instant,
+    is_cutting: bool,
     reported_at: Instant,
     log: Log,
 }
@@ -98,8 +102,8 @@ impl Forwarding {
         (identity, tags): (&Identity, &BTreeMap<String, String>),
         log: &Log,
     ) -> Result<Self, String> {
-        let told = Arc::<Told>::default();
-        let listener = Listener { told: Arc::clone(&told), log: Arc::clone(log) };
+        let (told, looks) = (Arc::<Told>::default(), Arc::<OnceLock<Thread>>::default());
+        let listener = Listener { told: Arc::clone(&told), looks: Arc::clone(&looks), log: Arc::clone(log) };
         let (sender, before) = Sender::start(options(plan)?, Box::new(listener))?;
         let sender = Arc::new(sender);
         let positions =
@@ -129,13 +133,18 @@ impl Forwarding {
             unsaid: vec![],
             piece_octets_max: PIECE_OCTETS_MAX.min(plan.octets_max / 16),
             cut_at: now,
+            is_cutting: false,
             reported_at: now,
             log: Arc::clone(log),
         };
         worker.run_what_was_asked();
         let ends = Arc::<AtomicBool>::default();
         let until = Arc::clone(&ends);
-        let spawned = thread::Builder::new().name("forwarding".to_owned()).spawn(move || worker.run(&until));
+        let run = move || {
+            looks.get_or_init(thread::current);
+            worker.run(&until)
+        };
+        let spawned = thread::Builder::new().name("forwarding".to_owned()).spawn(run);
         let thread = spawned.map_err(|error| format!("a thread cannot be started: {error}"))?;
         Ok(Self { ends, thread })
     }
@@ -155,6 +164,9 @@ impl Forwarding {
 impl SenderEvents for Listener {
     fn assigned(&mut self, octets: &[u8]) {
         self.told.put(octets.to_vec());
+        if let Some(thread) = self.looks.get() {
+            thread.unpark();
+        }
     }
 
     fn ended(&mut self, why: &str) {
@@ -185,9 +197,18 @@ impl Worker {
     fn run(mut self, ends: &AtomicBool) -> Self {
         while !ends.load(Ordering::Relaxed) {
             self.turn();
-            thread::park_timeout(LOOK);
+            thread::park_timeout(self.rest());
         }
         self
+    }
+
+    /// How long there is nothing to do, unless somebody asks for something.
+    fn rest(&self) -> Duration {
+        if self.is_cutting || !self.held.is_empty() {
+            return LOOK;
+        }
+        let since = self.cut_at.elapsed().max(self.reported_at.elapsed());
+        CUT_EVERY.saturating_sub(since).max(LOOK)
     }
 
     fn turn(&mut self) {
@@ -196,15 +217,24 @@ impl Worker {
         }
         self.give_held();
         if self.held.is_empty() {
-            if self.cut_at.elapsed() >= CUT_EVERY && self.catalog.begin_cut() {
-                self.cut_at = Instant::now();
+            if self.cut_at.elapsed() >= CUT_EVERY {
+                self.begin_cut();
             }
             if let Some(cut) = self.catalog.take_cut() {
+                self.is_cutting = false;
                 self.give(cut);
             }
         }
         if self.reported_at.elapsed() >= CUT_EVERY {
             self.report();
+        }
+    }
+
+    /// Begins a cut. Where nothing is forwarded it is tried a second later; else as soon as the one before was taken.
+    fn begin_cut(&mut self) {
+        let has_begun = self.catalog.begin_cut();
+        if has_begun || !self.is_cutting {
+            (self.cut_at, self.is_cutting) = (Instant::now(), has_begun);
         }
     }
 
