@@ -203,7 +203,6 @@ impl Reader {
             // A source that cannot be settled any more ends soon, and what it keeps is of the next cut.
             Some(SourceOrder::Mark(epoch)) => {
                 self.tell_position();
-                self.dispatcher.settle_missing(self.source.as_ref());
                 self.dispatcher.stay(epoch, self.source.as_ref());
             }
             Some(SourceOrder::Report | SourceOrder::TellFlows(_) | SourceOrder::ForgetFlows) | None => {}
@@ -351,7 +350,6 @@ impl Reader {
             Phase::Ending => {
                 if !self.dispatcher.has_ended() {
                     self.tell_position();
-                    self.dispatcher.settle_missing(self.source.as_ref());
                 }
                 if !self.dispatcher.end(self.source.as_ref()) {
                     return Turn::Blocked;
