@@ -217,19 +217,20 @@ impl InterfaceInput {
         options
     }
 
-    fn table(&self, input: KernelInput) -> Box<dyn Source> {
+    fn table(&self, input: KernelInput, begun: Option<&String>) -> Box<dyn Source> {
         let options = SourceOptions { selection: self.of_table.clone(), ..self.options.clone() };
         let source = KernelSource::new(input, &options);
-        Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
+        Box::new(source.at_end(self.at_end()).counted_by(self.counters(), begun.cloned()))
     }
 
     /// What gives its packets, by as many threads as share its queues out.
-    fn packets(&self, frames: Box<dyn FrameSource>) -> Vec<Box<dyn Source>> {
+    fn packets(&self, frames: Box<dyn FrameSource>, begun: Option<&String>) -> Vec<Box<dyn Source>> {
         let is_all = self.part == Part::Frames;
         let sources = PacketSource::of_interface(frames.share_out(self.readers()), !is_all, &self.options);
         let source = |source: PacketSource| {
             let source = if is_all { source.in_place_of_table() } else { source };
-            Box::new(source.at_end(self.at_end()).counted_by(self.counters())) as Box<dyn Source>
+            let source = source.at_end(self.at_end()).counted_by(self.counters(), begun.cloned());
+            Box::new(source) as Box<dyn Source>
         };
         sources.into_iter().map(source).collect()
     }
@@ -364,22 +365,25 @@ impl Input for InterfaceInput {
     fn open(&mut self, demand: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
         link::find(&self.interface).ok().flatten().map_or(Ok(()), |link| self.directions.check(&link))?;
         let said = |error: live::LiveError| error.to_string();
+        // What comes while it is opened counts as not read.
+        let begun = self.counters()();
+        let begun = begun.as_ref();
         Ok(match self.part {
             Part::Table => {
                 let input = self.open_table(demand)?;
-                vec![self.table(input)]
+                vec![self.table(input, begun)]
             }
             Part::Packets | Part::Frames => {
                 let frames = live::open(&self.interface, &self.live_options()).map_err(said)?;
                 self.select_of(frames.as_ref());
-                self.packets(frames)
+                self.packets(frames, begun)
             }
             Part::Mirror => {
                 let mut input = self.open_table(demand)?;
                 let frames = input.open_packets(&self.live_options()).map_err(said)?;
                 self.select_of(frames.as_ref());
-                let mut sources = vec![self.table(input)];
-                sources.extend(self.packets(frames));
+                let mut sources = vec![self.table(input, begun)];
+                sources.extend(self.packets(frames, begun));
                 sources
             }
         })
