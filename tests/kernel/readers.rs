@@ -337,6 +337,24 @@ fn filters_change_for_all_readers_and_cost_no_frame_that_each_keeps() {
 }
 
 #[test]
+fn who_says_more_readers_than_there_are_is_told_so() {
+    if !enter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let node = start(&folder.path().join("node.toml"), "filter = \"len > 10\"");
+    let by_one = "by one thread, and not by 2, since its filter looks at single frames";
+    node.wait_for(&format!("packets of {FAR} are read {by_one}"));
+    let explained = node.ask(&["queries", "explain", BY_PACKETS]);
+    assert!(
+        explained.success().contains(&format!("reads packets of {FAR} {by_one}")),
+        "{}",
+        explained.text()
+    );
+    assert_eq!(node.stop().code, Some(0));
+}
+
+#[test]
 fn flows_that_come_and_go_cost_no_other_query_a_frame() {
     const FLOWS: u16 = 60;
     if !enter() {

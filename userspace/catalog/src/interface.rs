@@ -217,6 +217,19 @@ impl InterfaceInput {
         options
     }
 
+    /// That fewer threads share its queues out, of which there are so many, than was said, and why.
+    fn lacks_readers_on(&self, queues: usize) -> Option<String> {
+        let said = self.readers_said.filter(|said| (*said).min(queues) > 1)?;
+        let why = match self.part {
+            Part::Frames => {
+                "its filter looks at single frames: flows are metered from all that it keeps, for whoever asks"
+            }
+            Part::Packets => "it is read by AF_PACKET",
+            Part::Table | Part::Mirror => return None,
+        };
+        Some(format!("by one thread, and not by {said}, since {why}"))
+    }
+
     fn table(&self, input: KernelInput, begun: Option<&String>) -> Box<dyn Source> {
         let options = SourceOptions { selection: self.of_table.clone(), ..self.options.clone() };
         let source = KernelSource::new(input, &options);
@@ -270,6 +283,10 @@ impl Input for InterfaceInput {
             // Where frames are read in place of the table, flows are metered for whoever asks, at any time.
             Part::Table | Part::Packets | Part::Mirror | Part::Frames => 1,
         }
+    }
+
+    fn lacks_readers(&self) -> Option<String> {
+        self.lacks_readers_on(live::receive_queues(&self.interface))
     }
 
     fn is_on_demand(&self) -> bool {
@@ -502,5 +519,19 @@ mod tests {
         let readers = |part| InterfaceInput::new(&plan(WantedFrames::default()), part, 4).readers();
         // The loopback has one queue.
         assert_eq!([Part::Table, Part::Packets, Part::Mirror, Part::Frames].map(readers), [1; 4]);
+    }
+
+    #[test]
+    fn who_says_more_threads_than_read_is_told_why() {
+        let lacks = |part, readers, queues| {
+            let plan = InterfacePlan { is_mirror: true, readers, ..plan(WantedFrames::default()) };
+            InterfaceInput::new(&plan, part, 4).lacks_readers_on(queues)
+        };
+        let why = lacks(Part::Frames, Some(3), 4).unwrap();
+        assert!(why.starts_with("by one thread, and not by 3, since its filter looks at single"), "{why}");
+        assert!(lacks(Part::Packets, Some(3), 4).unwrap().ends_with("since it is read by AF_PACKET"));
+        let others = [(Part::Mirror, Some(3), 4), (Part::Frames, Some(1), 4), (Part::Frames, Some(3), 1)];
+        assert!(others.into_iter().all(|(part, readers, queues)| lacks(part, readers, queues).is_none()));
+        assert_eq!(lacks(Part::Frames, None, 4), None, "nobody has said how many");
     }
 }
