@@ -307,7 +307,7 @@ mod tests {
 
     /// Readers of so many queues.
     fn readers(queues: u32, readers: u32) -> Vec<Share<u32>> {
-        let mut first = Share::of_one((0..queues).collect(), Common::keeping(None, None));
+        let mut first: Share<u32> = Share::of_one((0..queues).collect(), Common::keeping(None, None));
         let others = first.share_out(readers);
         std::iter::once(first).chain(others).collect()
     }
@@ -416,6 +416,21 @@ mod tests {
         }
     }
 
+    /// Lets one of them follow what is said, if it can and is to, or look up.
+    fn play((share, followed, has_looked_up): &mut Player, said: &[bool], follows: bool) {
+        match said.get(*followed) {
+            Some(&are_gathered) if follows && share.may_gather(are_gathered) => {
+                let before = share.shares;
+                share.gather(are_gathered);
+                (*followed, *has_looked_up) = (*followed + 1, *has_looked_up && before == share.shares);
+            }
+            _ => {
+                share.look_up();
+                *has_looked_up = true;
+            }
+        }
+    }
+
     #[test]
     fn queues_move_in_any_order_and_nobody_waits_for_good() {
         const SAID: usize = 40;
@@ -432,19 +447,7 @@ mod tests {
                     drop(players.swap_remove(random.below(players.len())));
                 }
                 let player = random.below(players.len());
-                let (share, followed, has_looked_up) = &mut players[player];
-                match said.get(*followed) {
-                    Some(&are_gathered) if random.below(2) == 0 && share.may_gather(are_gathered) => {
-                        let before = share.shares;
-                        share.gather(are_gathered);
-                        (*followed, *has_looked_up) =
-                            (*followed + 1, *has_looked_up && before == share.shares);
-                    }
-                    _ => {
-                        share.look_up();
-                        *has_looked_up = true;
-                    }
-                }
+                play(&mut players[player], &said, random.below(2) == 0);
                 check(&players, queues);
             }
             for (share, followed, _) in &players {
