@@ -1,8 +1,10 @@
 //! Queues of an interface that several threads share out: each frame is read once, in one account, whoever reads it.
 
 use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::thread::{self, ScopedJoinHandle, sleep};
+use std::time::{Duration, Instant};
 
 use harness::csv::read_csv;
 use harness::node::Node;
@@ -101,17 +103,95 @@ fn queues_go_to_the_first_reader_and_come_back_with_what_waits_in_them() {
     assert_eq!(may_gather(&readers, true), [true, false], "the first one takes no queues yet");
     readers[0].gather(true);
     assert_eq!(may_gather(&readers, false), [false, true], "it has not been given them");
+    assert!(!readers[1].may_gather(true), "it has not looked up");
+    let first = readers[0].read(1, &mut |_| ()).unwrap() as u64;
     assert!(readers[1].may_gather(true));
     readers[1].gather(true);
-    assert_eq!(read_both(&mut readers), [FRAMES, 0]);
+    let [rest, of_other] = read_both(&mut readers);
+    assert_eq!((first + rest, of_other), (FRAMES, 0));
+    assert_eq!(may_gather(&readers, false), [true; 2]);
+    // Who is to have them back rests: they are read as before.
+    readers[0].gather(false);
+    send(NEAR, FLOWS);
+    assert_eq!(read_all(readers[0].as_mut()).len() as u64, FRAMES);
+    readers[1].gather(false);
+    assert_eq!(may_gather(&readers, true), [false; 2], "queues are with who does not keep them");
+    assert_eq!(read_both(&mut readers), [0, 0]);
+    // The first one has heard of who takes them, who takes them now.
+    assert_eq!(read_both(&mut readers), [0, 0]);
     assert_eq!(may_gather(&readers, false), [true; 2]);
     send(NEAR, FLOWS);
-    readers[0].gather(false);
-    readers[1].gather(false);
-    assert_eq!(may_gather(&readers, true), [true, false], "its queues are on their way");
     let read = read_both(&mut readers);
     assert!(read.iter().all(|frames| *frames > 0), "{read:?}");
     assert_eq!((read.iter().sum::<u64>(), dropped(&mut readers)), (FRAMES, 0), "{read:?}");
+}
+
+/// What all readers of an interface are told.
+#[derive(Default)]
+struct Said {
+    /// How often queues are to go to the first one, and to come back.
+    moves: AtomicU64,
+    /// How far each has followed.
+    followed: [AtomicU64; 2],
+    /// Whether nothing more is sent.
+    is_enough: AtomicBool,
+}
+
+/// Reads what one of them has, and follows what is said as soon as it may; rests for so long each time while the first one is
+/// to read all. Gives how many frames it read.
+fn follow(reader: &mut dyn FrameSource, place: usize, said: &Said, rest: Duration) -> u64 {
+    let (mut read, mut followed, begun) = (0, 0_u64, Instant::now());
+    let mut last = begun;
+    // Where another thread has failed, nobody says that it is enough.
+    while begun.elapsed() < Duration::from_secs(120)
+        && (!said.is_enough.load(Acquire) || last.elapsed() < Duration::from_millis(500))
+    {
+        let are_gathered = followed.is_multiple_of(2);
+        if followed < said.moves.load(Acquire) && reader.may_gather(are_gathered) {
+            reader.gather(are_gathered);
+            followed += 1;
+            said.followed[place].store(followed, Release);
+        }
+        let frames = reader.read(256, &mut |_| ()).unwrap();
+        read += frames as u64;
+        if frames > 0 || !said.is_enough.load(Acquire) {
+            last = Instant::now();
+        }
+        if !followed.is_multiple_of(2) {
+            sleep(rest);
+        }
+    }
+    read
+}
+
+#[test]
+fn who_sleeps_without_queues_costs_no_frame() {
+    /// In so long a time more comes than a queue has room for.
+    const REST: Duration = Duration::from_millis(200);
+    /// Sixty thousand frames in a row.
+    const FLOWS: u16 = 600;
+    let Some(mut readers) = open_two(&LiveOptions { umem_frames: 1 << 10, ..mirror() }) else { return };
+    let said = Said::default();
+    let (sent, read) = thread::scope(|scope| {
+        let [first, other] = readers.each_mut();
+        let said = &said;
+        let reading = [
+            scope.spawn(move || follow(first.as_mut(), 0, said, Duration::ZERO)),
+            scope.spawn(move || follow(other.as_mut(), 1, said, REST)),
+        ];
+        let change = |_| {
+            let moves = 1 + said.moves.fetch_add(1, AcqRel);
+            while said.followed.iter().any(|followed| followed.load(Acquire) < moves) {
+                assert!(!reading.iter().any(ScopedJoinHandle::is_finished), "a reader has ended");
+                sleep(Duration::from_millis(1));
+            }
+        };
+        let times = change_while_sending(20, change, || send(NEAR, FLOWS));
+        said.is_enough.store(true, Release);
+        (100 * u64::from(FLOWS) * times, reading.map(|reading| reading.join().unwrap()))
+    });
+    assert!(read.iter().all(|frames| *frames > 0), "{read:?}");
+    assert_eq!((read.iter().sum::<u64>(), dropped(&mut readers)), (sent, 0), "{read:?}");
 }
 
 #[test]
@@ -253,6 +333,24 @@ fn filters_change_for_all_readers_and_cost_no_frame_that_each_keeps() {
     until(&node, || json(&node, &["sources"])[0]["offered"] == total);
     assert_eq!(used(&node, "dns"), sent);
     check_fates(&node);
+    assert_eq!(node.stop().code, Some(0));
+}
+
+#[test]
+fn who_says_more_readers_than_there_are_is_told_so() {
+    if !enter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let node = start(&folder.path().join("node.toml"), "filter = \"len > 10\"");
+    let by_one = "by one thread, and not by 2, since its filter looks at single frames";
+    node.wait_for(&format!("packets of {FAR} are read {by_one}"));
+    let explained = node.ask(&["queries", "explain", BY_PACKETS]);
+    assert!(
+        explained.success().contains(&format!("reads packets of {FAR} {by_one}")),
+        "{}",
+        explained.text()
+    );
     assert_eq!(node.stop().code, Some(0));
 }
 

@@ -47,6 +47,11 @@ pub trait Input: Send {
         1
     }
 
+    /// That fewer threads read it than was said, and why, if so: `by one thread, and not by 4, since …`.
+    fn lacks_readers(&self) -> Option<String> {
+        None
+    }
+
     /// Whether it is open only while some query reads one of its streams.
     fn is_on_demand(&self) -> bool;
 

@@ -318,11 +318,17 @@ impl Inputs {
         filters
     }
 
-    /// How many threads read the packets of those that carry one of these streams, where they may be several, in sentences.
+    /// How many threads read the packets of those that carry one of these streams, where they may be several, or were said to
+    /// be, in sentences.
     pub(crate) fn readers(&self, streams: &[StreamId]) -> Vec<String> {
-        let several = self.slots.iter().filter(|slot| slot.carries(streams) && slot.input.readers() > 1);
         let sentence = |slot: &Slot| {
             let (name, readers) = (slot.input.name(), slot.input.readers());
+            if let Some(how) = slot.input.lacks_readers() {
+                return Some(format!("packets of {name} {how}"));
+            }
+            if readers == 1 {
+                return None;
+            }
             let by_one = || format!("packets of {name} by one thread, as flows are metered from them");
             let by_several = || {
                 format!(
@@ -332,7 +338,7 @@ impl Inputs {
             let are_metered = streams.contains(&StreamId::Flows).then(by_one);
             are_metered.or_else(|| streams.contains(&StreamId::Packets).then(by_several))
         };
-        several.filter_map(sentence).collect()
+        self.slots.iter().filter(|slot| slot.carries(streams)).filter_map(sentence).collect()
     }
 
     /// Whether some bring flows that are none of an interface's packets.
@@ -446,6 +452,9 @@ impl Slot {
                 self.close(engine);
                 if matches!(self.state, SourceState::Absent(_)) {
                     log.say(Level::Info, &format!("{} is back", self.input.name()));
+                }
+                if let Some(how) = self.input.lacks_readers() {
+                    log.say(Level::Warning, &format!("packets of {} are read {how}", self.input.name()));
                 }
                 (self.sources, self.unit) = (ids, unit);
                 self.turn_to(SourceState::Open, clock.now());

@@ -217,19 +217,33 @@ impl InterfaceInput {
         options
     }
 
-    fn table(&self, input: KernelInput) -> Box<dyn Source> {
+    /// That fewer threads share its queues out, of which there are so many, than was said, and why.
+    fn lacks_readers_on(&self, queues: usize) -> Option<String> {
+        let said = self.readers_said.filter(|said| (*said).min(queues) > 1)?;
+        let why = match self.part {
+            Part::Frames => {
+                "its filter looks at single frames: flows are metered from all that it keeps, for whoever asks"
+            }
+            Part::Packets => "it is read by AF_PACKET",
+            Part::Table | Part::Mirror => return None,
+        };
+        Some(format!("by one thread, and not by {said}, since {why}"))
+    }
+
+    fn table(&self, input: KernelInput, begun: Option<&String>) -> Box<dyn Source> {
         let options = SourceOptions { selection: self.of_table.clone(), ..self.options.clone() };
         let source = KernelSource::new(input, &options);
-        Box::new(source.at_end(self.at_end()).counted_by(self.counters()))
+        Box::new(source.at_end(self.at_end()).counted_by(self.counters(), begun.cloned()))
     }
 
     /// What gives its packets, by as many threads as share its queues out.
-    fn packets(&self, frames: Box<dyn FrameSource>) -> Vec<Box<dyn Source>> {
+    fn packets(&self, frames: Box<dyn FrameSource>, begun: Option<&String>) -> Vec<Box<dyn Source>> {
         let is_all = self.part == Part::Frames;
         let sources = PacketSource::of_interface(frames.share_out(self.readers()), !is_all, &self.options);
         let source = |source: PacketSource| {
             let source = if is_all { source.in_place_of_table() } else { source };
-            Box::new(source.at_end(self.at_end()).counted_by(self.counters())) as Box<dyn Source>
+            let source = source.at_end(self.at_end()).counted_by(self.counters(), begun.cloned());
+            Box::new(source) as Box<dyn Source>
         };
         sources.into_iter().map(source).collect()
     }
@@ -269,6 +283,10 @@ impl Input for InterfaceInput {
             // Where frames are read in place of the table, flows are metered for whoever asks, at any time.
             Part::Table | Part::Packets | Part::Mirror | Part::Frames => 1,
         }
+    }
+
+    fn lacks_readers(&self) -> Option<String> {
+        self.lacks_readers_on(live::receive_queues(&self.interface))
     }
 
     fn is_on_demand(&self) -> bool {
@@ -364,22 +382,25 @@ impl Input for InterfaceInput {
     fn open(&mut self, demand: &Demand) -> Result<Vec<Box<dyn Source>>, String> {
         link::find(&self.interface).ok().flatten().map_or(Ok(()), |link| self.directions.check(&link))?;
         let said = |error: live::LiveError| error.to_string();
+        // What comes while it is opened counts as not read.
+        let begun = self.counters()();
+        let begun = begun.as_ref();
         Ok(match self.part {
             Part::Table => {
                 let input = self.open_table(demand)?;
-                vec![self.table(input)]
+                vec![self.table(input, begun)]
             }
             Part::Packets | Part::Frames => {
                 let frames = live::open(&self.interface, &self.live_options()).map_err(said)?;
                 self.select_of(frames.as_ref());
-                self.packets(frames)
+                self.packets(frames, begun)
             }
             Part::Mirror => {
                 let mut input = self.open_table(demand)?;
                 let frames = input.open_packets(&self.live_options()).map_err(said)?;
                 self.select_of(frames.as_ref());
-                let mut sources = vec![self.table(input)];
-                sources.extend(self.packets(frames));
+                let mut sources = vec![self.table(input, begun)];
+                sources.extend(self.packets(frames, begun));
                 sources
             }
         })
@@ -498,5 +519,19 @@ mod tests {
         let readers = |part| InterfaceInput::new(&plan(WantedFrames::default()), part, 4).readers();
         // The loopback has one queue.
         assert_eq!([Part::Table, Part::Packets, Part::Mirror, Part::Frames].map(readers), [1; 4]);
+    }
+
+    #[test]
+    fn who_says_more_threads_than_read_is_told_why() {
+        let lacks = |part, readers, queues| {
+            let plan = InterfacePlan { is_mirror: true, readers, ..plan(WantedFrames::default()) };
+            InterfaceInput::new(&plan, part, 4).lacks_readers_on(queues)
+        };
+        let why = lacks(Part::Frames, Some(3), 4).unwrap();
+        assert!(why.starts_with("by one thread, and not by 3, since its filter looks at single"), "{why}");
+        assert!(lacks(Part::Packets, Some(3), 4).unwrap().ends_with("since it is read by AF_PACKET"));
+        let others = [(Part::Mirror, Some(3), 4), (Part::Frames, Some(1), 4), (Part::Frames, Some(3), 1)];
+        assert!(others.into_iter().all(|(part, readers, queues)| lacks(part, readers, queues).is_none()));
+        assert_eq!(lacks(Part::Frames, None, 4), None, "nobody has said how many");
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! A live source says of each batch in which seconds its rows lie, and how many records went missing meanwhile. That
 //! goes through the same rings as the rows and the watermarks, so that it is never behind a watermark. The merger adds
-//! it up by stream and second of event time and says it of a window when that closes. What went missing has no event time; it is spread as the rows around it are, in each stream that
-//! the source carries. What came too late for a query is missing among the latest rows of that moment: the windows
-//! that it belongs to were given already.
+//! it up by stream and second of event time and says it of a window when that closes. What went missing has no event
+//! time; it is spread as the rows are that come with it, in each stream that the source carries, and where none come, it is
+//! of the moment when it was noticed. What came too late for a query is missing among the latest rows of that moment: the
+//! windows that it belongs to were given already.
 
 use crate::suspended::UnreadRows;
 use arrow_array::RecordBatch;
@@ -13,7 +14,7 @@ use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use tapline_operators::{QueryId, Span};
-use tapline_record::StreamId;
+use tapline_record::{Stream, StreamId};
 use tapline_sources::Missed;
 
 /// Seconds of event time that are remembered.
@@ -95,9 +96,10 @@ impl CoverageReporter {
         std::mem::take(&mut self.pending)
     }
 
-    /// Notes that so many records went missing; late arrivals take them back.
-    pub(crate) fn miss(&mut self, records: i64) {
-        self.missing.iter_mut().for_each(|missing| *missing += records);
+    /// Notes that so many records went missing, of streams that are carried: of others nobody misses any. Late arrivals take
+    /// them back.
+    pub(crate) fn miss(&mut self, streams: &[&Stream], records: i64) {
+        streams.iter().for_each(|stream| self.missing[stream.id as usize] += records);
     }
 
     /// Says of what went missing of a stream, since it had rows, that it did in this second: what comes later may be told
@@ -300,7 +302,7 @@ mod tests {
     use super::*;
     use arrow_array::{ArrayRef, TimestampNanosecondArray};
     use std::sync::Arc;
-    use tapline_record::EventTime;
+    use tapline_record::{EventTime, FLOWS, PACKETS};
 
     fn batch(seconds: &[i64]) -> RecordBatch {
         let times = seconds.iter().map(|second| second * SECOND_NS + 5).collect::<Vec<_>>();
@@ -319,14 +321,14 @@ mod tests {
     #[test]
     fn what_is_missing_lies_where_the_rows_do() {
         let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
-        reporter.miss(4);
+        reporter.miss(&[&FLOWS], 4);
         reporter.note(StreamId::Flows, &batch(&[10, 10, 10, 25]), false, true);
         reporter.note(StreamId::Flows, &batch(&[25, 25]), false, false);
         log.note(&reporter.take());
         assert_eq!(window(&log, 10, 20), Some(0.5));
         assert_eq!(window(&log, 20, 30), Some(0.25));
         assert_eq!(window(&log, 30, 40), None);
-        reporter.miss(-3);
+        reporter.miss(&[&FLOWS], -3);
         reporter.note(StreamId::Flows, &batch(&[10, 10, 10]), false, true);
         log.note(&reporter.take());
         assert_eq!(window(&log, 10, 20), Some(1.0), "late arrivals take back what was missing");
@@ -367,7 +369,7 @@ mod tests {
     #[test]
     fn a_sample_is_a_part() {
         let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
-        reporter.miss(4);
+        reporter.miss(&[&FLOWS], 4);
         reporter.note(StreamId::Flows, &batch(&[10, 10, 10, 11]), false, true);
         log.note(&reporter.take());
         log.note_unread(QueryId(0), &[StreamId::Flows], Unread { late: 0, left_out: 3 });
@@ -380,7 +382,7 @@ mod tests {
         let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
         reporter.note(StreamId::Packets, &batch(&[10, 10, 10, 10]), false, true);
         reporter.note(StreamId::Packets, &batch(&[10]), false, false);
-        reporter.miss(1);
+        reporter.miss(&[&PACKETS, &FLOWS], 1);
         reporter.note(StreamId::Flows, &batch(&[10]), false, true);
         log.note(&reporter.take());
         let of = |streams: &[StreamId]| log.of(QueryId(0), streams, span(10, 11));
@@ -388,6 +390,17 @@ mod tests {
         assert_eq!(of(&[StreamId::Flows]), Some(0.5));
         assert_eq!(of(&[StreamId::Flows, StreamId::Packets]), Some(0.5), "the worse of both");
         assert_eq!(of(&[StreamId::Ledger]), None);
+    }
+
+    #[test]
+    fn what_went_missing_before_a_stream_was_carried_is_not_missing_in_it() {
+        let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
+        reporter.miss(&[&PACKETS], 1_000);
+        reporter.note(StreamId::Packets, &batch(&[10]), false, true);
+        reporter.miss(&[&PACKETS, &FLOWS], 1);
+        reporter.note(StreamId::Flows, &batch(&[11]), false, true);
+        log.note(&reporter.take());
+        assert_eq!(log.of(QueryId(0), &[StreamId::Flows], span(11, 12)), Some(0.5));
     }
 
     #[test]
@@ -419,7 +432,7 @@ mod tests {
     fn what_is_not_told_at_once_is_not_lost() {
         let (mut reporter, mut log) = (CoverageReporter::default(), CoverageLog::default());
         for _ in 0..5 {
-            reporter.miss(1);
+            reporter.miss(&[&FLOWS], 1);
             reporter.note(StreamId::Flows, &batch(&[7]), false, true);
         }
         log.note(&reporter.take());

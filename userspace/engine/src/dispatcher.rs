@@ -156,13 +156,18 @@ impl Dispatcher {
             // What it found out of before comes first: it is not among what is missing then.
             source.missed_before().iter().for_each(|missed| coverage.miss_in(missed));
             let missing = source.newly_missing();
-            coverage.miss(missing);
+            coverage.miss(&self.streams, missing);
             self.missing = self.missing.saturating_add(missing);
         }
         for position in 0..self.streams.len() {
             if !self.dispatch_stream(source, self.streams[position], due) {
                 return false;
             }
+        }
+        if due != Due::Full {
+            // No row is there that could say when that was: it was now. The next ones may be of another window, or come of
+            // another reader of the same input.
+            self.settle_missing(source);
         }
         self.tell(source.watermarks());
         true
@@ -244,8 +249,8 @@ impl Dispatcher {
         self.tell(source.watermarks());
     }
 
-    /// Says all that is known to be missing, before whoever goes on behind it is told where that is.
-    pub(crate) fn settle_missing(&mut self, source: &dyn Source) {
+    /// Says of all that is known to be missing that it is of now: of the latest rows, or of what nobody is to wait for next.
+    fn settle_missing(&mut self, source: &dyn Source) {
         let Some(coverage) = &mut self.coverage else { return };
         for stream in self.streams.iter().filter(|stream| !stream.id.is_lossless()) {
             let time = source.latest().max(source.watermarks().of(stream.id));

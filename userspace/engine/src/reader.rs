@@ -9,6 +9,7 @@ use crate::ring::{Flags, Unparker};
 use crate::source_state::SourceState;
 use crate::subscription::{Event, Subscriber};
 use rtrb::Consumer;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,11 @@ const REST_NS: i64 = 300_000_000;
 /// wait for whoever takes results.
 const AHEAD_MAX: u64 = 4;
 
+/// Orders that wait behind one that cannot be carried out yet; more stay in their ring.
+const WAITING_MAX: usize = 64;
+/// So long, in nanoseconds, another layout waits at most for whoever is told of active flows.
+const TOLD_WITHIN_NS: i64 = 2_000_000_000;
+
 /// How soon a source that waits here is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -42,13 +48,6 @@ pub(crate) enum SourceOrder {
     TellFlows(FlowsAsk),
     /// To keep nothing for whoever asked for flows.
     ForgetFlows,
-}
-
-impl SourceOrder {
-    /// Whether it parts what came so far from what comes.
-    const fn parts(&self) -> bool {
-        matches!(self, Self::Layout { .. } | Self::Mark(_))
-    }
 }
 
 /// What a reader does.
@@ -68,9 +67,9 @@ pub(crate) struct Reader {
     source: Box<dyn Source>,
     dispatcher: Dispatcher,
     orders: Consumer<SourceOrder>,
-    /// The order to part what came so far from what comes that it cannot carry out yet: others do not wait for it, but
-    /// for those that part, too.
+    /// The order to part what came so far from what comes that it cannot carry out yet, and those that wait behind it.
     parting: Option<SourceOrder>,
+    waiting: VecDeque<SourceOrder>,
     state: Arc<SourceState>,
     /// Where it tells how far it is at a mark.
     positions: Arc<Positions>,
@@ -81,8 +80,8 @@ pub(crate) struct Reader {
     /// Who hears its notices.
     observer: Subscriber,
     notice: Option<Notice>,
-    /// Who asks for the flows that are active, and was not told all of them.
-    ask: Option<FlowsAsk>,
+    /// Who asks for the flows that are active, and was not told all of them, and since when he is told.
+    ask: Option<(FlowsAsk, EventTime)>,
     phase: Phase,
     /// Which batches are to be dispatched, if any.
     due: Option<Due>,
@@ -117,6 +116,7 @@ impl Reader {
             dispatcher,
             orders,
             parting: None,
+            waiting: VecDeque::new(),
             state,
             positions,
             flags,
@@ -146,23 +146,36 @@ impl Reader {
         true
     }
 
-    /// Takes the orders that came; says whether there was room for what had to go before.
+    /// Takes the orders that came, in their order; says whether there was room for what had to go before.
     fn take_orders(&mut self) -> bool {
         loop {
             if !self.part() {
                 return false;
             }
-            let Ok(next) = self.orders.peek() else { return true };
-            if self.parting.is_some() && next.parts() {
+            if self.parting.is_some() {
+                self.let_wait();
                 return true;
             }
-            match self.orders.pop() {
-                Ok(order @ (SourceOrder::Layout { .. } | SourceOrder::Mark(_))) => self.parting = Some(order),
-                Ok(SourceOrder::Report) => self.source.report(),
+            let Some(next) = self.waiting.pop_front().or_else(|| self.orders.pop().ok()) else { return true };
+            match next {
+                order @ (SourceOrder::Layout { .. } | SourceOrder::Mark(_)) => self.parting = Some(order),
+                SourceOrder::Report => self.source.report(),
                 // Whoever asked before does not wait any more.
-                Ok(SourceOrder::TellFlows(ask)) => self.ask = Some(ask),
-                Ok(SourceOrder::ForgetFlows) => self.source.forget_flows(),
-                Err(_) => {}
+                SourceOrder::TellFlows(ask) => self.ask = Some((ask, self.clock.now())),
+                SourceOrder::ForgetFlows => self.source.forget_flows(),
+            }
+        }
+    }
+
+    /// Lets what came wait behind an order that cannot be carried out yet: who meters flows, and which, may be others by the
+    /// next layout. An account is the same by any, and is told at once.
+    fn let_wait(&mut self) {
+        while self.waiting.len() < WAITING_MAX
+            && let Ok(order) = self.orders.pop()
+        {
+            match order {
+                SourceOrder::Report => self.source.report(),
+                order => self.waiting.push_back(order),
             }
         }
     }
@@ -171,7 +184,7 @@ impl Reader {
     /// as before. Says whether there was room for what came so far.
     fn part(&mut self) -> bool {
         let is_prepared = match &self.parting {
-            Some(SourceOrder::Layout { demand, .. }) => self.source.prepare(demand),
+            Some(SourceOrder::Layout { demand, .. }) => self.source.prepare(demand) && !self.is_telling(),
             parting => parting.is_some(),
         };
         if !is_prepared {
@@ -190,12 +203,23 @@ impl Reader {
             // A source that cannot be settled any more ends soon, and what it keeps is of the next cut.
             Some(SourceOrder::Mark(epoch)) => {
                 self.tell_position();
-                self.dispatcher.settle_missing(self.source.as_ref());
                 self.dispatcher.stay(epoch, self.source.as_ref());
             }
             Some(SourceOrder::Report | SourceOrder::TellFlows(_) | SourceOrder::ForgetFlows) | None => {}
         }
         true
+    }
+
+    /// Whether somebody is told of active flows still: by another layout he could be told of some again. Whoever takes nothing
+    /// out is not waited for, and hears no more.
+    fn is_telling(&mut self) -> bool {
+        let is_over = |(ask, since): &(FlowsAsk, EventTime)| {
+            ask.is_abandoned() || self.has_passed(*since, TOLD_WITHIN_NS)
+        };
+        if self.ask.as_ref().is_some_and(is_over) {
+            self.ask = None;
+        }
+        self.ask.is_some()
     }
 
     /// Tells what another run wants to know that goes on behind what was taken so far.
@@ -252,7 +276,7 @@ impl Reader {
 
     /// Tells of active flows as many as may be told in one turn.
     fn tell_flows(&mut self) {
-        if let Some(ask) = &mut self.ask
+        if let Some((ask, _)) = &mut self.ask
             && (ask.is_abandoned() || self.source.tell_flows(ask))
         {
             self.ask = None;
@@ -326,7 +350,6 @@ impl Reader {
             Phase::Ending => {
                 if !self.dispatcher.has_ended() {
                     self.tell_position();
-                    self.dispatcher.settle_missing(self.source.as_ref());
                 }
                 if !self.dispatcher.end(self.source.as_ref()) {
                     return Turn::Blocked;

@@ -30,7 +30,7 @@ pub use card::CardUse;
 pub(crate) use card::ToldCalendar;
 pub use clock::{Clock, monotonic_ns};
 pub use error::KernelError;
-pub use filter::{FilterState, FrameReader, KernelFilter, SharedFilter};
+pub use filter::{FilterStanding, FilterState, FrameReader, KernelFilter, SharedFilter};
 pub use flow::KernelFlow;
 pub use log::{LogLevel, log_at};
 pub(crate) use object::is_built_in;

@@ -238,10 +238,10 @@ impl KernelSource {
         Self { at_end: Some(at_end), ..self }
     }
 
-    /// Says by these where it is.
+    /// Says by these where it is, which said so before it was opened.
     #[must_use]
-    pub fn counted_by(self, counters: PassedCounters) -> Self {
-        Self { passing: Passing::by(counters), ..self }
+    pub fn counted_by(self, counters: PassedCounters, begun: Option<String>) -> Self {
+        Self { passing: Passing::by(counters, begun), ..self }
     }
 
     /// Where its account is told.

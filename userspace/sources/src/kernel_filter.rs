@@ -24,7 +24,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use tapline_filter::Predicate;
-use tapline_interface::kernel::{CARD_AWAY_NS_MAX, FilterState, FrameReader, SharedFilter, monotonic_ns};
+use tapline_interface::kernel::{
+    CARD_AWAY_NS_MAX, FilterStanding, FilterState, FrameReader, SharedFilter, monotonic_ns,
+};
 use tapline_record::EventTime;
 use wanted::{Course, Wanted};
 
@@ -36,7 +38,10 @@ const ENDS_WITHIN_NS: i64 = 1_000_000_000;
 /// Who tells the program what a reader wants.
 trait Teller: Send + Sync {
     /// Lets the reader have these frames from now on, and maybe others.
-    fn tell(&self, wanted: &Wanted) -> FilterState;
+    fn tell(&self, wanted: &Wanted);
+
+    /// How the filter stands, whoever told it last; somebody may tell it meanwhile.
+    fn state(&self) -> FilterState;
 
     /// Waits until no program runs any more that was told less. Gives a time on the programs' clock, ns: no frame of such a
     /// program has a later one; `None` where the kernel does not say.
@@ -53,6 +58,7 @@ pub(crate) struct Sharers {
 /// A reader's part of a filter in the kernel.
 struct Part {
     filter: SharedFilter,
+    standing: FilterStanding,
     reader: FrameReader,
     sharers: Arc<Sharers>,
     /// Which of them it is.
@@ -60,7 +66,7 @@ struct Part {
 }
 
 impl Teller for Part {
-    fn tell(&self, wanted: &Wanted) -> FilterState {
+    fn tell(&self, wanted: &Wanted) {
         let mut all = lock(&self.sharers.wanted);
         all.insert(self.place, wanted.clone());
         let predicate = Wanted::by_any(all.values());
@@ -68,7 +74,11 @@ impl Teller for Part {
         if self.reader == FrameReader::Packets {
             filter.set_whole(all.values().any(|wanted| wanted.is_whole));
         }
-        filter.set(self.reader, Some(predicate))
+        filter.set(self.reader, Some(predicate));
+    }
+
+    fn state(&self) -> FilterState {
+        self.standing.state()
     }
 
     fn settle(&self) -> Option<u64> {
@@ -80,23 +90,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How a filter came to stand, and since when all programs know it, where somebody waits for that.
-struct Told {
-    state: FilterState,
-    /// By our clock, and by that of the programs.
-    since: Option<(EventTime, u64)>,
-}
+/// Since when all programs know what was told, where somebody waits for that: by our clock, and by that of the programs, ns.
+type Told = Option<(EventTime, u64)>;
 
 /// Tells the kernel, and waits until all programs know it, or does not.
 fn tell(teller: &dyn Teller, wanted: &Wanted, waits: bool, clock: &dyn Clock) -> Told {
-    let state = teller.tell(wanted);
-    let since = waits.then(|| {
+    teller.tell(wanted);
+    waits.then(|| {
         let settled = teller.settle();
         let after_ns = if settled.is_some() { CLOCKS_DIFFER_NS } else { ENDS_WITHIN_NS };
         let since_ns = settled.unwrap_or_else(|| monotonic_ns() + ENDS_WITHIN_NS.unsigned_abs());
         (clock.now().plus(after_ns), since_ns)
-    });
-    Told { state, since }
+    })
 }
 
 /// Tells that a filter is not taken, or not as a whole, once for each reason.
@@ -117,11 +122,6 @@ impl FilterNotices {
 
     pub(crate) fn next(&mut self) -> Option<Notice> {
         self.pending.take()
-    }
-
-    /// How the filter stands.
-    pub(crate) const fn state(&self) -> &FilterState {
-        &self.state
     }
 }
 
@@ -184,7 +184,8 @@ impl ReaderFilter {
     ) -> Self {
         lock(&sharers.wanted).insert(place, everything());
         let sharers = Arc::clone(sharers);
-        let part = Part { filter, reader, sharers: Arc::clone(&sharers), place };
+        let standing = lock(&filter).standing();
+        let part = Part { filter, standing, reader, sharers: Arc::clone(&sharers), place };
         Self { sharers, ..Self::by(interface, Arc::new(part), clock) }
     }
 
@@ -261,7 +262,7 @@ impl ReaderFilter {
 
     /// How the filter stands.
     pub(crate) fn state(&self) -> FilterState {
-        lock(&self.sharers.notices).state().clone()
+        self.teller.state()
     }
 
     /// What somebody should hear of.
@@ -276,25 +277,28 @@ impl ReaderFilter {
         match thread::Builder::new().name("filter".to_owned()).spawn(telling) {
             Ok(telling) => self.telling = Some(telling),
             // Where there is no room for a thread, frames wait.
-            Err(_) => self.note(Some(tell(self.teller.as_ref(), wanted, waits, self.clock.as_ref()))),
+            Err(_) => self.note(tell(self.teller.as_ref(), wanted, waits, self.clock.as_ref())),
         }
     }
 
     fn take_told(&mut self) {
         if let Some(telling) = self.telling.take_if(|telling| telling.is_finished()) {
-            self.note(telling.join().ok());
+            match telling.join() {
+                Ok(told) => self.note(told),
+                Err(_) => self.course.has_broken_down(),
+            }
         }
     }
 
-    fn note(&mut self, told: Option<Told>) {
+    fn note(&mut self, told: Told) {
         self.course.has_told();
-        let Some(Told { state, since }) = told else { return };
-        if let Some((since, since_ns)) = since {
+        if let Some((since, since_ns)) = told {
             self.since = self.since.max(since);
             self.since_ns = self.since_ns.max(since_ns);
         }
+        // Others may have told something else since: what is noted last is how it stands by then.
         let mut notices = lock(&self.sharers.notices);
-        notices.note(&self.interface, state);
+        notices.note(&self.interface, self.teller.state());
         self.notice = notices.next().or_else(|| self.notice.take());
     }
 }
@@ -339,7 +343,7 @@ mod tests {
         assert_eq!(told(&mut notices), None);
         notices.note("eth0", FilterState::Open);
         notices.note("eth0", refused());
-        assert!(told(&mut notices).is_some() && notices.state() == &refused());
+        assert!(told(&mut notices).is_some() && notices.state == refused());
         let placed = |widened: Option<Widened>| FilterState::Placed {
             sql: "dst_port = 53".to_owned(),
             instructions: 9,
@@ -384,5 +388,40 @@ mod tests {
         until(|| kernel.told().len() == 3);
         until(|| filter.go_on() && filter.telling.is_none());
         assert_eq!(filter.since(), since);
+    }
+
+    #[test]
+    fn what_is_shown_is_what_was_told_last_whoever_hears_of_it_first() {
+        let (kernel, sharers) = (FakeKernel::new(), Arc::<Sharers>::default());
+        let clock = || Arc::clone(&SourceOptions::default().clock);
+        let reader = |()| ReaderFilter { sharers: Arc::clone(&sharers), ..kernel.filter(clock()) };
+        let mut readers = [(), ()].map(reader);
+        let mut begin = |place: usize, port| {
+            readers[place].begin(is(Field::SrcPort, 1), vec![is(Field::DstPort, port)], true);
+            until(|| kernel.told().len() == place + 1);
+        };
+        begin(0, 53);
+        begin(1, 80);
+        let sql = "src_port = 1 AND dst_port = 80".to_owned();
+        let last = FilterState::Placed { sql, instructions: 1, lists: 0, widened: None };
+        assert!(readers.iter().all(|reader| reader.state() == last), "nobody has looked whether it is told");
+        for place in [1, 0] {
+            until(|| readers[place].go_on() && readers[place].telling.is_none());
+            assert!(readers.iter().all(|reader| reader.state() == last), "{place}");
+            assert_eq!(lock(&sharers.notices).state, last, "{place}");
+        }
+    }
+
+    #[test]
+    fn who_breaks_down_while_he_tells_leaves_nothing_out() {
+        let kernel = FakeKernel::new();
+        let mut filter = kernel.filter(Arc::clone(&SourceOptions::default().clock));
+        filter.begin(is(Field::SrcPort, 1), vec![is(Field::DstPort, 53)], true);
+        until(|| filter.go_on() && filter.telling.is_none());
+        kernel.break_down_once();
+        assert!(!filter.need(vec![is(Field::DstPort, 80)], true));
+        until(|| filter.go_on() && filter.telling.is_none());
+        assert_eq!((kernel.told().len(), kernel.gives_all()), (2, true));
+        assert_eq!(filter.since_ns(), FakeKernel::SETTLED_NS);
     }
 }

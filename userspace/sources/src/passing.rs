@@ -1,7 +1,9 @@
 //! Where a source is in what its interface has received, by counters that go on without it.
 //!
 //! Counters are read before the frames, and hold when nothing waits any more: what they counted by then was read. So whoever
-//! goes on from there misses no more than was received since; what was read since counts as missing, too.
+//! goes on from there misses no more than was received since; what was read since counts as missing, too. At first they hold
+//! as they stood before the interface was opened: one that is never at rest says where it began. Of several who read an
+//! interface the one that had read least counts, so that each says something.
 
 use std::time::{Duration, Instant};
 
@@ -22,9 +24,9 @@ pub(crate) struct Passing {
 }
 
 impl Passing {
-    /// That of a source whose interface has these.
-    pub(crate) fn by(counters: PassedCounters) -> Self {
-        Self { counters: Some(counters), ..Self::default() }
+    /// That of a source whose interface has these, which said so before it was opened.
+    pub(crate) fn by(counters: PassedCounters, begun: Option<String>) -> Self {
+        Self { counters: Some(counters), read: begun, ..Self::default() }
     }
 
     /// Looks at them now and then, before frames are read.
@@ -61,14 +63,15 @@ mod tests {
     #[test]
     fn counters_hold_when_all_that_they_counted_was_read() {
         let mut count = 0;
-        let mut passing = Passing::by(Box::new(move || {
+        let counters: PassedCounters = Box::new(move || {
             count += 1;
             Some(count.to_string())
-        }));
-        assert_eq!(passing.position(), None);
+        });
+        let mut passing = Passing::by(counters, Some("0".to_owned()));
+        assert_eq!(passing.position().as_deref(), Some("0"), "it has read nothing");
         passing.look();
         passing.look();
-        assert_eq!(passing.position(), None, "something may wait");
+        assert_eq!(passing.position().as_deref(), Some("0"), "something may wait");
         passing.has_read_all();
         assert_eq!(passing.position().as_deref(), Some("1"), "they are looked at now and then");
         passing.look_now();

@@ -4,6 +4,8 @@
 mod accounts;
 mod changes;
 mod cuts;
+mod missing;
+mod orders;
 mod patience;
 mod script;
 mod stage;

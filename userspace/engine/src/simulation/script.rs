@@ -2,16 +2,19 @@
 
 use arrow_array::RecordBatch;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tapline_record::column::BURST_ROWS;
 use tapline_record::ledger::SourceLedger;
 use tapline_record::{
     BatchBuilder, EventTime, PACKETS, PacketColumn, PacketRow, Stream, StreamId, Watermarks,
 };
-use tapline_sources::{Demand, Progress, Source, Step};
+use tapline_sources::{Demand, FlowsAsk, Progress, Source, Step};
 
 pub(super) const SECOND_NS: i64 = 1_000_000_000;
+
+/// Turns that it takes to tell of active flows.
+pub(super) const TURNS_OF_TELLING: usize = 3;
 
 /// What a script tells while it is played.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,12 @@ pub(super) struct Played {
     /// For each order to go over to another layout, the rows that came before.
     pub(super) turns: Arc<Mutex<Vec<usize>>>,
     pub(super) dropped: Arc<AtomicU64>,
+    /// Whether it is prepared for no other layout for now.
+    pub(super) is_unprepared: Arc<AtomicBool>,
+    /// For each turn in which it told of active flows, the orders to go over to another layout that it had followed.
+    pub(super) told: Arc<Mutex<Vec<usize>>>,
+    /// How often it told its account.
+    pub(super) reports: Arc<AtomicU64>,
 }
 
 /// Packets of one source.
@@ -104,6 +113,10 @@ impl Source for Script {
         Ok(())
     }
 
+    fn prepare(&mut self, _: &Demand) -> bool {
+        !self.played.is_unprepared.load(Ordering::Relaxed)
+    }
+
     fn relayout(&mut self, demand: &Demand) -> io::Result<()> {
         assert_eq!(self.ready, 0, "all that was read is taken before");
         self.played.turns.lock().unwrap().push(self.taken);
@@ -164,6 +177,12 @@ impl Source for Script {
         self.played.dropped.fetch_add(rows, Ordering::Relaxed);
     }
 
+    fn tell_flows(&mut self, _: &mut FlowsAsk) -> bool {
+        let mut told = self.played.told.lock().unwrap();
+        told.push(self.played.turns.lock().unwrap().len());
+        told.len().is_multiple_of(TURNS_OF_TELLING)
+    }
+
     fn end(&mut self) {}
 
     fn recycle(&mut self, _: StreamId, _: RecordBatch) {}
@@ -172,5 +191,7 @@ impl Source for Script {
         Progress::default()
     }
 
-    fn report(&mut self) {}
+    fn report(&mut self) {
+        self.played.reports.fetch_add(1, Ordering::Relaxed);
+    }
 }

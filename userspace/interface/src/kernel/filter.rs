@@ -6,7 +6,7 @@
 //! are shown to none, and all are wanted.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::Ebpf;
 use aya::maps::Map;
@@ -55,6 +55,26 @@ pub enum FilterState {
     Refused(String),
 }
 
+/// How a filter stands, for whoever does not wait for a change that is under way.
+#[derive(Clone, Debug, Default)]
+pub struct FilterStanding(Arc<Mutex<FilterState>>);
+
+impl FilterStanding {
+    /// How it stands behind the last change that is done.
+    #[must_use]
+    pub fn state(&self) -> FilterState {
+        self.lock().clone()
+    }
+
+    fn turn_to(&self, state: FilterState) {
+        *self.lock() = state;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FilterState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The filter of a program that may be attached meanwhile.
 pub type SharedFilter = Arc<Mutex<KernelFilter>>;
 
@@ -71,7 +91,7 @@ pub struct KernelFilter {
     packets: Option<Predicate>,
     /// Those of the filter in the slot.
     lists: Lists,
-    state: FilterState,
+    standing: FilterStanding,
 }
 
 impl KernelFilter {
@@ -91,7 +111,7 @@ impl KernelFilter {
             table: reads_table.then_some(Predicate::ALWAYS),
             packets: None,
             lists: Lists::default(),
-            state: FilterState::Open,
+            standing: FilterStanding::default(),
         })
     }
 
@@ -104,7 +124,13 @@ impl KernelFilter {
     /// Leaves nothing out from now on, as the program has no place for a filter any more; why.
     pub(super) fn close(&mut self, why: String) {
         self.unavailable = Some(why);
-        self.state = self.place();
+        self.change();
+    }
+
+    /// How it stands from now on, whoever changes it.
+    #[must_use]
+    pub fn standing(&self) -> FilterStanding {
+        self.standing.clone()
     }
 
     /// Lets a reader have the frames of which this holds from now on, and maybe others; of `None`, that he reads no more.
@@ -116,9 +142,14 @@ impl KernelFilter {
         };
         if *before != wanted {
             *before = wanted;
-            self.state = self.place();
+            self.change();
         }
-        self.state.clone()
+        self.standing.state()
+    }
+
+    fn change(&mut self) {
+        let state = self.place();
+        self.standing.turn_to(state);
     }
 
     /// Lets who reads packets have these as a whole from now on, or maybe no more of them than their headers, as far as the

@@ -16,6 +16,7 @@ use xdp::umem::{FrameSize, UmemCfgBuilder};
 use xdp::{CompletionRing, Packet, RingConfigBuilder, RxRing, Umem, WakableFillRing, WakableRings};
 
 use super::tag::{TAG_OCTETS, put_back};
+use super::xdp_shares::Numbered;
 use crate::kernel::{monotonic_ns, stamp};
 use tapline_socket::option;
 
@@ -119,11 +120,6 @@ impl XdpQueue {
         Ok(queue)
     }
 
-    /// Its number on the interface.
-    pub(super) const fn number(&self) -> u32 {
-        self.number
-    }
-
     /// The socket, to wait for, and to redirect frames to.
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         // SAFETY: the socket is open as long as it is borrowed.
@@ -207,6 +203,12 @@ impl XdpQueue {
             frames /= 2;
         }
         Ok(())
+    }
+}
+
+impl Numbered for XdpQueue {
+    fn number(&self) -> u32 {
+        self.number
     }
 }
 

@@ -18,7 +18,7 @@ use super::Promiscuous;
 use super::calendar::Calendar;
 use super::xdp_plan::{Obstacle, driver_name, no_queue, plan, refused};
 use super::xdp_queue::{UmemShape, XdpQueue};
-use super::xdp_shares::{Common, Shares, gone};
+use super::xdp_shares::{Common, Numbered as _, Share, gone};
 use super::{Description, FrameSource, LiveCounters, LiveError, LiveMode, LiveOptions, WAIT_MS};
 use crate::kernel::{
     AttachMode, CardUse, Clock, Counters, KernelCapture, KernelError, KernelOptions, PaneGrid, SharedFilter,
@@ -32,19 +32,14 @@ use tapline_socket::option;
 /// How long frames gather when the rings were just emptied; these have room for many times as long.
 const GATHER: Duration = Duration::from_micros(100);
 
-/// Longest wait of a reader that a queue is on its way to, ms.
+/// Longest wait of a reader that a queue is on its way to or from, ms.
 const MOVE_WAIT_MS: u16 = 1;
 
 /// An interface that is read through `AF_XDP`, or some queues of one.
 pub struct XdpSource {
-    /// Which of the interface's readers it is, and what each of them reads.
-    reader: u32,
-    shares: Shares,
-    /// How many queues it is to read; those that are missing are on their way.
-    expected: usize,
-    common: Arc<Common>,
-    queues: Vec<XdpQueue>,
-    /// The queue to read next.
+    /// The queues that it reads now.
+    share: Share<XdpQueue>,
+    /// The one to read next.
     next: usize,
     poll: Poll,
     /// The last read found frames.
@@ -130,11 +125,7 @@ impl XdpSource {
     fn new(link: &Link, options: &LiveOptions, begun: Begun, own: Option<KernelCapture>) -> Self {
         let Begun { queues, promiscuous, description, program, filter } = begun;
         Self {
-            reader: 0,
-            shares: Shares::of_one(queues.len() as u32),
-            expected: queues.len(),
-            common: Arc::new(Common::keeping(own, promiscuous)),
-            queues,
+            share: Share::of_one(queues, Common::keeping(own, promiscuous)),
             next: 0,
             poll: Poll::default(),
             is_flowing: false,
@@ -148,17 +139,10 @@ impl XdpSource {
         }
     }
 
-    /// Another reader of the interface, which has its share of the queues.
-    fn beside(&mut self, reader: u32) -> Self {
-        let shares = self.shares;
-        let is_its = |queue: &mut XdpQueue| shares.reader_of(queue.number()) == reader;
-        let queues: Vec<_> = self.queues.extract_if(.., is_its).collect();
+    /// Another reader of the interface, which has this share of the queues.
+    fn beside(&self, share: Share<XdpQueue>) -> Self {
         Self {
-            reader,
-            shares,
-            expected: queues.len(),
-            common: Arc::clone(&self.common),
-            queues,
+            share,
             next: 0,
             poll: Poll::default(),
             is_flowing: false,
@@ -172,11 +156,6 @@ impl XdpSource {
         }
     }
 
-    /// Whether it has all queues that it is to read.
-    const fn has_all(&self) -> bool {
-        self.queues.len() == self.expected
-    }
-
     /// Lends what is in the rings, beginning with another queue each time; returns how many frames that were.
     fn lend(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
         let now_ns = monotonic_ns();
@@ -185,7 +164,10 @@ impl XdpSource {
             program.calendar.follow(clock);
         }
         let mut frames = 0;
-        for _ in 0..self.queues.len() {
+        let queues = self.share.queues_mut();
+        for _ in 0..queues.len() {
+            // There may be fewer than before.
+            self.next %= queues.len();
             let (counters, link, snap_octets) = (&mut self.counters, &self.link, self.snap_octets);
             let mut lend = |stamp: Option<FrameStamp>, bytes: &[u8]| {
                 let cut_octets = stamp.map_or(0, |stamp| stamp.cut_octets);
@@ -200,8 +182,8 @@ impl XdpSource {
                 counters.count(&frame, cut_octets);
                 visit(&frame);
             };
-            frames += self.queues[self.next].lend(frames_max - frames, &mut lend)?;
-            self.next = (self.next + 1) % self.queues.len();
+            frames += queues[self.next].lend(frames_max - frames, &mut lend)?;
+            self.next += 1;
             if frames == frames_max {
                 break;
             }
@@ -215,29 +197,28 @@ impl XdpSource {
             // Waking up for each frame costs more than the frame does.
             thread::sleep(GATHER);
         }
-        let wait_ms = if self.has_all() { WAIT_MS } else { MOVE_WAIT_MS };
-        match self.poll.wait(self.queues.iter().map(XdpQueue::socket), wait_ms) {
+        let wait_ms = if self.share.has_its() { WAIT_MS } else { MOVE_WAIT_MS };
+        match self.poll.wait(self.share.queues().iter().map(XdpQueue::socket), wait_ms) {
             Err(error) if !is_passing(&error) => return Err(error),
             _ => {}
         }
-        for queue in &self.queues {
+        for queue in self.share.queues() {
             if let Some(error) = option::taken_error(queue.socket())? {
-                self.common.note_gone();
+                self.share.common().note_gone();
                 return Err(of_socket(&self.link.name, error));
             }
         }
-        self.common.check(&self.link.name)
+        self.share.common().check(&self.link.name)
     }
 }
 
 impl FrameSource for XdpSource {
     fn read(&mut self, frames_max: usize, visit: &mut dyn FnMut(&Frame<'_>)) -> io::Result<usize> {
-        if !self.has_all() {
-            self.queues.extend(self.common.take_for(self.reader));
-        }
+        self.share.look_up();
         let mut frames = self.lend(frames_max, visit)?;
         if frames == 0 {
             self.wait()?;
+            self.share.look_up();
             frames = self.lend(frames_max, visit)?;
         }
         self.is_flowing = frames > 0;
@@ -246,7 +227,7 @@ impl FrameSource for XdpSource {
 
     fn counters(&mut self) -> io::Result<LiveCounters> {
         let drops = &mut self.counters.drops;
-        for queue in &mut self.queues {
+        for queue in self.share.queues_mut() {
             let [memory, ring, starved] = queue.newly_dropped()?;
             drops.memory += memory;
             drops.ring += ring;
@@ -271,37 +252,24 @@ impl FrameSource for XdpSource {
     }
 
     fn share_out(mut self: Box<Self>, readers: usize) -> Vec<Box<dyn FrameSource>> {
-        self.shares = self.shares.among(u32::try_from(readers).unwrap_or(u32::MAX));
-        self.description.readers = self.shares.readers();
-        let others: Vec<Self> = (1..self.shares.readers()).map(|reader| self.beside(reader)).collect();
-        self.expected = self.queues.len();
+        let others = self.share.share_out(u32::try_from(readers).unwrap_or(u32::MAX));
+        self.description.readers = self.share.readers();
+        let others: Vec<Self> = others.into_iter().map(|share| self.beside(share)).collect();
         let first: Box<dyn FrameSource> = self;
         let others = others.into_iter().map(|other| Box::new(other) as Box<dyn FrameSource>);
         std::iter::once(first).chain(others).collect()
     }
 
     fn may_gather(&self, are_gathered: bool) -> bool {
-        // The first one has taken what it needs for that; so no queue waits for it.
-        let is_first_ready = || self.reader == 0 || !are_gathered || self.common.are_gathered();
-        self.has_all() && is_first_ready()
+        self.share.may_gather(are_gathered)
     }
 
     fn gather(&mut self, are_gathered: bool) {
-        let (shares, reader) = (self.shares.gathered(are_gathered), self.reader);
-        if shares == self.shares {
-            return;
-        }
-        (self.shares, self.expected, self.next) = (shares, shares.queues_of(reader), 0);
-        let of_others = |queue: &mut XdpQueue| shares.reader_of(queue.number()) != reader;
-        let given = self.queues.extract_if(.., of_others);
-        self.common.give(given.map(|queue| (shares.reader_of(queue.number()), queue)));
-        if reader == 0 {
-            self.common.gather(are_gathered);
-        }
+        self.share.gather(are_gathered);
     }
 
     fn lent_until_ns(&self) -> u64 {
-        self.queues.iter().map(XdpQueue::lent_until_ns).min().unwrap_or(u64::MAX)
+        self.share.queues().iter().map(XdpQueue::lent_until_ns).min().unwrap_or(u64::MAX)
     }
 
     fn prefilter(&self) -> Option<SharedPreFilter> {
@@ -310,13 +278,6 @@ impl FrameSource for XdpSource {
 
     fn filter(&self) -> Option<SharedFilter> {
         Some(Arc::clone(&self.filter))
-    }
-}
-
-impl Drop for XdpSource {
-    /// Its queues go behind the program.
-    fn drop(&mut self) {
-        self.common.leave(std::mem::take(&mut self.queues));
     }
 }
 

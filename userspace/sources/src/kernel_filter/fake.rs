@@ -2,6 +2,7 @@
 
 use super::{ReaderFilter, Teller, Wanted};
 use crate::clock::Clock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::sleep;
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub(crate) struct FakeKernel {
     told: Mutex<Vec<Wanted>>,
     is_held_up: Mutex<bool>,
     goes_on: Condvar,
+    breaks_down: AtomicBool,
 }
 
 impl FakeKernel {
@@ -35,9 +37,19 @@ impl FakeKernel {
         self.goes_on.notify_all();
     }
 
+    /// Breaks down when it is told something the next time.
+    pub(crate) fn break_down_once(&self) {
+        self.breaks_down.store(true, Ordering::Relaxed);
+    }
+
     /// What it was told, as conditions of SQL.
     pub(crate) fn told(&self) -> Vec<String> {
         self.told.lock().unwrap().iter().map(|wanted| wanted.predicate().sql()).collect()
+    }
+
+    /// Whether it was told last that all frames are wanted.
+    pub(crate) fn gives_all(&self) -> bool {
+        self.told.lock().unwrap().last().is_some_and(|wanted| wanted.predicate().is_always())
     }
 
     /// Whether it was told last that frames are read as a whole.
@@ -47,12 +59,21 @@ impl FakeKernel {
 }
 
 impl Teller for FakeKernel {
-    fn tell(&self, wanted: &Wanted) -> FilterState {
+    fn tell(&self, wanted: &Wanted) {
         let held_up = self.is_held_up.lock().unwrap();
         drop(self.goes_on.wait_while(held_up, |is_held_up| *is_held_up).unwrap());
+        assert!(!self.breaks_down.swap(false, Ordering::Relaxed), "this is meant to happen");
         self.told.lock().unwrap().push(wanted.clone());
-        let sql = wanted.predicate().sql();
-        FilterState::Placed { sql, instructions: 1, lists: 0, widened: None }
+    }
+
+    fn state(&self) -> FilterState {
+        let told = self.told().pop();
+        told.map_or(FilterState::Open, |sql| FilterState::Placed {
+            sql,
+            instructions: 1,
+            lists: 0,
+            widened: None,
+        })
     }
 
     fn settle(&self) -> Option<u64> {

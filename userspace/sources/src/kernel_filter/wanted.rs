@@ -105,6 +105,18 @@ impl Course {
         self.comes = true;
     }
 
+    /// Whoever told it has broken down, so that nobody knows what it knows: it is told what is wanted by now, or else that all
+    /// is, which always can be.
+    pub(super) fn has_broken_down(&mut self) {
+        let all = Wanted::all_of(Arc::new(Predicate::ALWAYS));
+        if self.told.is_as(&all) {
+            return self.has_told();
+        }
+        self.next.get_or_insert(all);
+        self.told = Wanted { kept: vec![], needed: vec![], needs_all: false, is_whole: false };
+        self.comes = false;
+    }
+
     /// Whether all comes that it was told.
     pub(super) const fn comes_as_told(&self) -> bool {
         self.comes
@@ -218,6 +230,26 @@ mod tests {
         course.change(|wanted| wanted.needs_all = false);
         assert_eq!(course.begin_to_tell().unwrap().predicate(), *port(80));
         assert!(course.comes());
+    }
+
+    #[test]
+    fn what_was_told_by_who_broke_down_is_not_counted_on() {
+        let mut course = Course::behind(Wanted::all_of(port(53)));
+        course.change(|wanted| wanted.kept = vec![port(53), port(80)]);
+        assert!(course.begin_to_tell().is_some());
+        course.has_broken_down();
+        assert!(!course.comes());
+        let told = course.begin_to_tell().unwrap();
+        assert!(told.predicate().is_always() && told.is_whole && !course.comes());
+        course.has_told();
+        assert!(course.comes());
+        // Where something else is wanted by then, that is told.
+        course.change(|wanted| wanted.kept = vec![port(80)]);
+        assert!(course.begin_to_tell().is_some() && course.comes(), "all comes");
+        course.change(|wanted| wanted.kept = vec![port(443)]);
+        course.has_broken_down();
+        assert_eq!(course.begin_to_tell(), Some(Wanted::all_of(port(443))));
+        assert!(!course.comes());
     }
 
     #[test]
