@@ -242,9 +242,8 @@ fn what_was_given_is_stored_once_over_a_power_cut_and_read_by_other_engines() {
     let hour = hours.find(|hour| hour.to_str().unwrap().contains("/hour=")).unwrap();
     fs::write(hour.join("00009999-00000001.parquet"), "rubbish").unwrap();
     let count = "SELECT count(*) AS n FROM by_address";
-    let run =
-        tapline(&["query", "--history", place.history().to_str().unwrap(), "--format", "json", count]);
-    let answer: Value = serde_json::from_str(run.stdout.trim()).unwrap();
+    let run = tapline(&["query", "--history", place.history().to_str().unwrap(), "--format", "json", count]);
+    let answer: Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!((run.code, &answer["n"]), (Some(1), &json!(rows.len())));
     let said = "error: 1 files are left out of the answer: ";
     assert!(run.stderr.contains(said) && run.stderr.contains("00009999-00000001.parquet"), "{}", run.stderr);
