@@ -5,7 +5,7 @@ mod hook;
 mod sweep;
 
 use super::history::outlet;
-use super::node::{http, json, query};
+use super::node::{http, json, kept_windows, query};
 use super::sender::wait_for_listener;
 use harness::node::Node;
 use harness::ports::free_port;
@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sweep::{SWEEP, Scanner};
 
 const MOST: Duration = Duration::from_secs(60);
@@ -301,6 +301,33 @@ fn an_alert_is_made_while_the_node_runs_and_outlives_a_restart() {
     assert_eq!(node.ask(&["alerts", "drop", "sweep", "probes > 1_000_000"]).code, Some(0));
     assert!(node.ask(&["alerts", "list"]).success().contains("there is no alert"));
     assert!(!fs::read_to_string(&kept).unwrap().contains("alert"));
+    assert_eq!(node.stop().code, Some(0));
+}
+
+#[test]
+fn an_alert_fires_by_the_window_that_passed_last_and_what_fires_is_not_told_again_by_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let hook = Hook::start(Mode::Takes);
+    let sink =
+        format!("[[sink]]\nname = \"pager\"\nkind = \"webhook\"\nurl = \"http://{}/\"\n", hook.address());
+    let place = Place::new(folder.path(), &sink);
+    let node = place.start();
+    let by_ten = SWEEP.replace("1 second", "10 seconds");
+    assert_eq!(node.ask(&["queries", "add", "sweep", &by_ten]).code, Some(0));
+    // All of it comes in one window, and nothing in the next one.
+    let into_window = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() % 10_000;
+    wait("a window", &node, || (1_000..5_000).contains(&into_window()));
+    place.scan(Duration::from_secs(1));
+    wait("its end", &node, || !kept_windows(&node, "sweep").is_empty());
+    for (condition, notices) in [("probes >= 20", 1), ("rows", 2)] {
+        let added = node.ask(&["alerts", "add", "sweep", condition, "--sink", "pager"]);
+        assert_eq!(added.code, Some(0), "{}", added.stderr);
+        wait("a notice", &node, || hook.notices().len() >= notices);
+    }
+    let notices = hook.notices();
+    let condition = |notice: &Value| notice["condition"].as_str().unwrap().to_owned();
+    assert_eq!(states(&notices)[..2], ["firing", "firing"]);
+    assert_eq!([condition(&notices[0]), condition(&notices[1])], ["probes >= 20", "rows"]);
     assert_eq!(node.stop().code, Some(0));
 }
 

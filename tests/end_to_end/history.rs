@@ -236,6 +236,17 @@ fn what_was_given_is_stored_once_over_a_power_cut_and_read_by_other_engines() {
     let unknown = tapline(&["query", "--history", place.history().to_str().unwrap(), "SELECT * FROM nobody"]);
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("there is no table 'nobody'"), "{}", unknown.stderr);
+    // What is no file of results costs itself only, and is told.
+    let hours = fs::read_dir(place.history().join("query=by_address")).unwrap();
+    let mut hours = hours.map(|hour| hour.unwrap().path());
+    let hour = hours.find(|hour| hour.to_str().unwrap().contains("/hour=")).unwrap();
+    fs::write(hour.join("00009999-00000001.parquet"), "rubbish").unwrap();
+    let count = "SELECT count(*) AS n FROM by_address";
+    let run = tapline(&["query", "--history", place.history().to_str().unwrap(), "--format", "json", count]);
+    let answer: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!((run.code, &answer["n"]), (Some(1), &json!(rows.len())));
+    let said = "error: 1 files are left out of the answer: ";
+    assert!(run.stderr.contains(said) && run.stderr.contains("00009999-00000001.parquet"), "{}", run.stderr);
 }
 
 #[test]

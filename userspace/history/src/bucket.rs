@@ -6,22 +6,22 @@
 //! An object never changes: it is there as a whole, or not at all. That it is a certain file is known by its mark, the
 //! ETag that the store gives it, and where that is not known, by all of its octets. Whoever asks waits, on whichever
 //! thread; what speaks to the store runs on one of its own, which starts when somebody asks first. What fails is a
-//! sentence that names the store.
+//! sentence that names the store. What somebody else has put there, under whichever name, is nothing of ours.
 
+mod listing;
 mod s3;
 
 use crate::options::BucketOptions;
 use crate::place::{HourFile, query_folder, query_of_folder};
 use crate::tails::{END_OCTETS, tail_octets};
 use bytes::Bytes;
-use futures::future::ready;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path as Key;
 use object_store::{
     Error, GetOptions, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutResult,
     Result,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, Read as _, Seek as _};
@@ -50,8 +50,33 @@ const SAID_MAX: usize = 300;
 /// What errors call the disk on which a file lies that is put there.
 const DISK: &str = "disk";
 
-/// What was asked for, or a sentence that says why not.
-type Outcome<T> = std::result::Result<T, String>;
+/// Why a store does not do as asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// As a sentence.
+    pub(crate) why: String,
+    /// Whether that is of the object which was asked for, and says nothing of others.
+    pub(crate) is_of_one: bool,
+}
+
+impl Refused {
+    pub(crate) const fn of_one(why: String) -> Self {
+        Self { why, is_of_one: true }
+    }
+
+    const fn of_all(why: String) -> Self {
+        Self { why, is_of_one: false }
+    }
+}
+
+impl From<Refused> for String {
+    fn from(refused: Refused) -> Self {
+        refused.why
+    }
+}
+
+/// What was asked for, or why not.
+type Outcome<T> = std::result::Result<T, Refused>;
 
 /// What became of a file that was to be put there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +203,8 @@ impl Bucket {
         if found.iter().map(|octets| octets.len() as u64).eq(wanted) {
             Ok(found)
         } else {
-            Err(format!("{} gives less of {key} than was asked for", self.options.url()))
+            let url = self.options.url();
+            Err(Refused::of_one(format!("{url} gives less of {key} than was asked for")))
         }
     }
 
@@ -205,18 +231,32 @@ impl Bucket {
         }
     }
 
-    /// Removes files, those among them that are there.
-    pub(crate) fn remove(&self, files: &[HourFile], ends: &AtomicBool) -> Outcome<()> {
+    /// Removes files; gives those that are not there any more, and why the others are.
+    pub(crate) fn remove(
+        &self,
+        files: &[HourFile],
+        ends: &AtomicBool,
+    ) -> Outcome<(Vec<HourFile>, Option<String>)> {
         let keys: Vec<Result<Key>> = files.iter().map(|file| Ok(self.key(file))).collect();
-        self.ask(ends, |store| async move {
-            let removed = store.delete_stream(stream::iter(keys).boxed());
-            let is_wrong = |outcome: Result<Key>| match outcome {
-                Ok(_) | Err(Error::NotFound { .. }) => None,
-                Err(error) => Some(error),
-            };
-            let wrong: Vec<Error> = removed.filter_map(|outcome| ready(is_wrong(outcome))).collect().await;
-            wrong.into_iter().next().map_or(Ok(()), Err)
-        })
+        let removed: Vec<Result<Key>> = self.ask(ends, |store| async move {
+            Ok(store.delete_stream(stream::iter(keys).boxed()).collect().await)
+        })?;
+        let (mut gone, mut wrong) = (BTreeSet::new(), None);
+        for outcome in removed {
+            match outcome {
+                Ok(key) => {
+                    gone.insert(key.to_string());
+                }
+                Err(Error::NotFound { path, .. }) => {
+                    gone.insert(path);
+                }
+                Err(error) => {
+                    wrong.get_or_insert_with(|| self.said(&error).why);
+                }
+            }
+        }
+        let gone = files.iter().filter(|file| gone.contains(self.key(file).as_ref())).cloned();
+        Ok((gone.collect(), wrong))
     }
 
     /// Does something on the store's thread and waits for it, unless whoever waits is to end.
@@ -225,7 +265,8 @@ impl Bucket {
         W: Future<Output = Result<T>> + Send + 'static,
         T: Send + 'static,
     {
-        let died = || format!("what speaks to {} died; please report this", self.options.url());
+        let said = |what: &str| Refused::of_all(format!("{} {what}", self.options.url()));
+        let died = || said("cannot be spoken to any more: its thread died; please report this");
         let Connected { store, jobs } = self.connected()?;
         let (answer, answered) = sync_channel(1);
         let work = work(store);
@@ -239,7 +280,7 @@ impl Bucket {
                 Ok(outcome) => return outcome.map_err(|error| self.said(&error)),
                 Err(RecvTimeoutError::Disconnected) => return Err(died()),
                 Err(RecvTimeoutError::Timeout) if ends.load(Ordering::Acquire) => {
-                    return Err(format!("{} has not answered before the end", self.options.url()));
+                    return Err(said("has not answered before the end"));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -251,26 +292,29 @@ impl Bucket {
         if let Some(connected) = connected.as_ref() {
             return Ok(connected.clone());
         }
-        let store = s3::store(&self.options).map_err(|why| format!("{}: {why}", self.options.url()))?;
+        let store = s3::store(&self.options);
+        let store = store.map_err(|why| Refused::of_all(format!("{}: {why}", self.options.url())))?;
         Ok(connected.insert(Connected { store, jobs: start()? }).clone())
     }
 
     /// What a store refuses, as a sentence; it holds no credentials.
-    fn said(&self, error: &Error) -> String {
+    fn said(&self, error: &Error) -> Refused {
         let url = self.options.url();
         match error {
-            Error::Unauthenticated { .. } => format!(
+            Error::Unauthenticated { .. } => Refused::of_all(format!(
                 "{url} does not know who asks; see to the variables AWS_…, or to store_credentials_file"
-            ),
-            Error::PermissionDenied { .. } => {
-                format!("{url} refuses whoever asks; see to what its credentials may do there")
+            )),
+            Error::PermissionDenied { .. } => Refused::of_one(format!(
+                "{url} refuses whoever asks; see to what its credentials may do there"
+            )),
+            Error::NotFound { path, .. } => {
+                Refused::of_one(format!("{url} has no {path}, or there is no such bucket"))
             }
-            Error::NotFound { path, .. } => format!("{url} has no {path}, or there is no such bucket"),
             other => {
                 let text = other.to_string();
                 let first = text.lines().next().unwrap_or_default();
                 let said: String = first.chars().take(SAID_MAX).collect();
-                format!("{url} does not do as asked: {said}")
+                Refused::of_all(format!("{url} does not do as asked: {said}"))
             }
         }
     }
@@ -278,7 +322,7 @@ impl Bucket {
 
 /// Starts the thread that speaks to a store.
 fn start() -> Outcome<UnboundedSender<Job>> {
-    let said = |error: io::Error| format!("a thread cannot be started: {error}");
+    let said = |error: io::Error| Refused::of_all(format!("a thread cannot be started: {error}"));
     let runtime = Builder::new_current_thread().enable_all().build().map_err(said)?;
     let (sender, jobs) = unbounded_channel::<Job>();
     let work = move || runtime.block_on(do_all(jobs));

@@ -149,7 +149,8 @@ impl Away {
 
     fn read(&self, number: usize, ranges: Vec<Range<u64>>) -> Result<Step> {
         let never = AtomicBool::new(false);
-        let octets = self.bucket.read(&self.file, ranges.clone(), &never).map_err(|why| self.said(&why))?;
+        let octets = self.bucket.read(&self.file, ranges.clone(), &never);
+        let octets = octets.map_err(|refused| self.said(&refused.why))?;
         Ok(Step { number, ranges: ranges.into_iter().zip(octets).collect() })
     }
 

@@ -11,6 +11,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use tapline_sinks::{Sink, Told};
 use tapline_sources::Clock;
@@ -28,12 +29,25 @@ impl History {
         Self { shared: Arc::new(Shared::new(options)) }
     }
 
-    /// The history that lies in a bucket, for whoever has no folder of it; nobody stores there.
+    /// The history that lies in this folder, for whoever stores nothing there: what cannot be opened is left out.
+    #[must_use]
+    pub fn of_folder(folder: &Path) -> Self {
+        Self { shared: Arc::new(Shared::read_only(HistoryOptions::new(folder))) }
+    }
+
+    /// The history that lies in a bucket, for whoever has no folder of it; nobody stores there, and what cannot be opened
+    /// is left out.
     ///
     /// # Errors
     /// A sentence, when the bucket cannot be asked, or has none.
     pub fn of_bucket(options: BucketOptions) -> Result<Self, String> {
         Ok(Self { shared: Arc::new(Shared::elsewhere(Bucket::new(options))?) })
+    }
+
+    /// How many files are left out of what was answered so far, and what is wrong with the first of them, as a sentence.
+    #[must_use]
+    pub fn left_out(&self) -> Option<String> {
+        self.shared.left_out.as_ref()?.said()
     }
 
     /// What stores results; one at a time.

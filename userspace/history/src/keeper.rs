@@ -1,6 +1,7 @@
 //! Keeps a folder in order, on a thread of its own: merges small files, puts windows of old hours together, sums hours
 //! up that are over, and lets the oldest go.
 
+use crate::damage::{damage, is_readable};
 use crate::layout::Layout;
 use crate::merge::{Merged, merge};
 use crate::place::Hour;
@@ -77,13 +78,10 @@ impl Order {
         }
     }
 
-    /// Tells which files cannot be read, unless whoever moves them does that.
+    /// Tells which files cannot be read, as far as the outlet does not, unless whoever moves them does that.
     fn tell_unread(&self) {
-        let mut moved = self.shared.moved();
-        moved.unread.forget_gone();
         if self.shared.bucket.is_none() {
-            let news = moved.unread.take_news();
-            drop(moved);
+            let news = self.shared.moved().settle(None);
             news.iter().for_each(|what| (self.told)(Turn::Worse, what));
         }
     }
@@ -144,7 +142,18 @@ impl Order {
         drop(order);
         let parts = self.shared.store.parts(query, hour).map_err(|error| self.said(&error))?;
         let is_due = |part: &&Part| part.octets >= SMALL_OCTETS && !self.shared.store.has_sums(part);
-        parts.iter().filter(is_due).try_for_each(|part| sum_up(&self.shared, part, ends))
+        parts.iter().filter(is_due).try_for_each(|part| self.sum_up(part, now, ends))
+    }
+
+    /// Sums a file up, unless it cannot be read.
+    fn sum_up(&self, part: &Part, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
+        if !is_readable(&self.shared, part, (now, ends)) {
+            return Ok(());
+        }
+        let Err(why) = sum_up(&self.shared, part, ends) else { return Ok(()) };
+        let Some(damage) = damage(&self.shared, part, ends) else { return Err(why) };
+        self.shared.moved().unread.note(&part.path, damage, now);
+        Ok(())
     }
 
     /// Puts windows together that are narrower; gives the files that went, if some did.
@@ -156,12 +165,11 @@ impl Order {
         ends: &AtomicBool,
     ) -> Result<Option<Vec<PathBuf>>, String> {
         let (block, mut parts) = (hour.block(width), vec![]);
-        for hour in self.shared.store.hours(query).map_err(|error| self.said(&error))? {
-            if !block.contains(&hour) {
-                continue;
-            }
-            let of_hour = self.readable_parts(query, hour, now)?;
-            if to_merge(&of_hour, hour, now).is_some() {
+        let mut hours = self.shared.store.hours(query).map_err(|error| self.said(&error))?;
+        hours.retain(|hour| block.contains(hour));
+        for hour in &hours {
+            let of_hour = self.readable_parts(query, *hour, (now, ends))?;
+            if to_merge(&of_hour, *hour, now).is_some() {
                 // It is merged first.
                 return Ok(None);
             }
@@ -184,13 +192,19 @@ impl Order {
             files.push((part.clone(), schema));
         }
         let Some(to_roll) = ToRoll::of(&files, width) else { return Ok(None) };
+        let to_roll = to_roll.lacking(self.lacks_some(query, &hours, now)?);
         let key = (query.to_owned(), hour);
         if self.revised.contains(&key) {
             return Ok(None);
         }
         match to_roll.roll(&self.shared, (query, hour), ends)? {
             Some(Merged::Done(gone)) => Ok(Some(gone)),
-            Some(Merged::Damaged(_) | Merged::Unread(..) | Merged::Ended) => Ok(None),
+            Some(Merged::Unread(unread)) => {
+                // Others are rolled up without them, when they are looked at again.
+                self.note_unread(unread, now);
+                Ok(None)
+            }
+            Some(Merged::Damaged(_) | Merged::Ended) => Ok(None),
             None => {
                 self.revised.insert(key);
                 self.tell_why_it_stays(query, "some of an hour were revised".to_owned());
@@ -214,20 +228,44 @@ impl Order {
     }
 
     /// The files of an hour that may change still, but for those that cannot be read.
-    fn readable_parts(&self, query: &str, hour: Hour, now: EventTime) -> Result<Vec<Part>, String> {
+    fn readable_parts(
+        &self,
+        query: &str,
+        hour: Hour,
+        (now, ends): (EventTime, &AtomicBool),
+    ) -> Result<Vec<Part>, String> {
         let mut parts = self.shared.store.loose_parts(query, hour).map_err(|error| self.said(&error))?;
-        let moved = self.shared.moved();
-        parts.retain(|part| !moved.unread.rests(&part.path, now));
+        parts.retain(|part| is_readable(&self.shared, part, (now, ends)));
         Ok(parts)
+    }
+
+    /// Whether some file of these hours cannot be read, or was put aside since nobody can read it.
+    fn lacks_some(&self, query: &str, hours: &[Hour], now: EventTime) -> Result<bool, String> {
+        let store = &self.shared.store;
+        for hour in hours {
+            let listed = store.loose_parts(query, *hour);
+            let listed = listed.and_then(|parts| Ok((parts, store.has_damaged(query, *hour)?)));
+            let (parts, has_damaged) = listed.map_err(|error| self.said(&error))?;
+            let moved = self.shared.moved();
+            if has_damaged || parts.iter().any(|part| moved.unread.rests(&part.path, now)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn note_unread(&self, unread: Vec<(PathBuf, String)>, now: EventTime) {
+        let mut moved = self.shared.moved();
+        unread.into_iter().for_each(|(path, why)| moved.unread.note(&path, why, now));
     }
 
     fn merge(&mut self, query: &str, hour: Hour, now: EventTime, ends: &AtomicBool) -> Result<(), String> {
         loop {
-            let parts = self.readable_parts(query, hour, now)?;
+            let parts = self.readable_parts(query, hour, (now, ends))?;
             let Some(parts) = to_merge(&parts, hour, now) else { return Ok(()) };
             match merge(&self.shared, (query, hour), &parts, ends)? {
-                // The others are merged without it.
-                Merged::Unread(path, why) => self.shared.moved().unread.note(&path, why, now),
+                // The others are merged without them.
+                Merged::Unread(unread) => self.note_unread(unread, now),
                 Merged::Done(gone) => self.gone.extend(gone.into_iter().map(|path| (now, path))),
                 Merged::Damaged(path) => {
                     let what = format!("a file cannot be read and was put aside as {}", path.display());

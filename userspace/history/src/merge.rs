@@ -4,12 +4,13 @@
 //! sees a row twice, and a crash leaves the one or the other. Files of other hours that it replaces, too, go right
 //! behind that. Rows are in the same order in the merged file.
 
+use crate::damage::damage;
 use crate::layout::Layout;
 use crate::place::{Hour, columns_number, file_name};
 use crate::reading::{Running, Stored, in_order, whole};
 use crate::shared::Shared;
 use crate::sorted::properties;
-use crate::store::{Part, keep_names};
+use crate::store::{DAMAGED, Part, keep_names};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result as QueryResult;
@@ -30,10 +31,41 @@ pub(crate) enum Merged {
     Done(Vec<PathBuf>),
     /// This file is none that can be read; it was put aside.
     Damaged(PathBuf),
-    /// This file cannot be read now, which says why.
-    Unread(PathBuf, String),
+    /// These files cannot be read now, each of which says why; all are where they were.
+    Unread(Vec<(PathBuf, String)>),
     /// The end came before.
     Ended,
+}
+
+/// Why no file takes the place of others.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// Rows of theirs cannot be read.
+    Rows(String),
+    /// It cannot be written, or put there.
+    Else(String),
+}
+
+impl Failed {
+    /// Finds which files are to blame, where their rows cannot be read.
+    pub(crate) fn blamed(
+        self,
+        shared: &Arc<Shared>,
+        parts: &[Part],
+        ends: &AtomicBool,
+    ) -> Result<Merged, String> {
+        let why = match self {
+            Self::Rows(why) => why,
+            Self::Else(why) => return Err(why),
+        };
+        let blamed = |part: &Part| Some((part.path.clone(), damage(shared, part, ends)?));
+        let unread: Vec<(PathBuf, String)> = parts.iter().filter_map(blamed).collect();
+        if ends.load(Ordering::Relaxed) {
+            return Ok(Merged::Ended);
+        }
+        // Where all of them can be read by now, it is tried again.
+        if unread.is_empty() { Err(why) } else { Ok(Merged::Unread(unread)) }
+    }
 }
 
 /// Merges these files of an hour, unless it ends.
@@ -45,24 +77,36 @@ pub(crate) fn merge(
 ) -> Result<Merged, String> {
     let mut schemas: Vec<SchemaRef> = vec![];
     for part in parts {
-        let unread = |error: &dyn Display| Merged::Unread(part.path.clone(), said(&part.path, error));
+        let unread =
+            |error: &dyn Display| Ok(Merged::Unread(vec![(part.path.clone(), said(&part.path, error))]));
         let file = match shared.store.open(part) {
             Ok(file) => file,
-            Err(error) => return Ok(unread(&error)),
+            Err(error) => return unread(&error),
         };
         match ParquetRecordBatchReaderBuilder::try_new(file) {
             Ok(reader) => schemas.push(reader.schema().clone()),
-            Err(ParquetError::External(error)) => return Ok(unread(&error)),
+            Err(ParquetError::External(error)) => return unread(&error),
             Err(_) => return put_aside(shared, part),
         }
     }
     let Some(schema) = schemas.first() else { return Ok(Merged::Done(vec![])) };
-    if let Some((_, part)) = schemas.iter().zip(parts).find(|(other, _)| *other != schema) {
-        return Err(said(&part.path, &"its columns are others than its name says"));
+    if let Some(part) = other_than_named(parts, &schemas) {
+        let why = said(&part.path, &"its columns are others than its name says");
+        return Ok(Merged::Unread(vec![(part.path.clone(), why)]));
     }
-    let rows = rows(shared, parts, schema);
-    let rows = rows.map_err(|error| said(&shared.store.hour_folder(query, hour), &error))?;
-    replace(shared, (query, hour), parts, (schema, rows), ends)
+    let merged = match rows(shared, parts, schema) {
+        Ok(rows) => replace(shared, (query, hour), parts, (schema, rows), ends),
+        Err(error) => Err(Failed::Rows(said(&shared.store.hour_folder(query, hour), &error))),
+    };
+    merged.or_else(|failed| failed.blamed(shared, parts, ends))
+}
+
+/// Where not all files have the same columns: one whose name says so, or whose columns are not the first one's.
+fn other_than_named<'a>(parts: &'a [Part], schemas: &[SchemaRef]) -> Option<&'a Part> {
+    let both = || parts.iter().zip(schemas);
+    let other = both().find(|(_, schema)| Some(*schema) != schemas.first())?;
+    let unnamed = both().find(|(part, schema)| columns_number(schema) != part.columns);
+    Some(unnamed.unwrap_or(other).0)
 }
 
 /// The rows of files of the same columns, in their order.
@@ -79,18 +123,28 @@ pub(crate) fn replace(
     parts: &[Part],
     (schema, rows): (&SchemaRef, impl Iterator<Item = QueryResult<RecordBatch>>),
     ends: &AtomicBool,
-) -> Result<Merged, String> {
+) -> Result<Merged, Failed> {
     let folder = shared.store.hour_folder(query, hour);
-    let path = shared.store.path_to_write().map_err(|error| said(shared.store.root(), &error))?;
-    let failure = |error: &dyn Display| ParquetFailure::Disk(folder.clone(), error.to_string());
-    let rows = rows.map(|batch| batch.map_err(|error| failure(&error)));
+    let path = shared.store.path_to_write();
+    let path = path.map_err(|error| Failed::Else(said(shared.store.root(), &error)))?;
+    let mut unread = None;
+    let rows = rows.map(|batch| {
+        batch.map_err(|error| {
+            let why = unread.insert(error.to_string()).clone();
+            ParquetFailure::Disk(folder.clone(), why)
+        })
+    });
     let rows = rows.take_while(|_| !ends.load(Ordering::Relaxed));
-    let file = match HiddenFile::write_as(path, schema, properties(schema), rows) {
-        _ if ends.load(Ordering::Relaxed) => return Ok(Merged::Ended),
-        file => file.map_err(|failure| failure.to_string())?,
-    };
+    let file = HiddenFile::write_as(path, schema, properties(schema), rows);
+    if ends.load(Ordering::Relaxed) {
+        return Ok(Merged::Ended);
+    }
+    let file = file.map_err(|failure| match unread {
+        Some(why) => Failed::Rows(said(&folder, &why)),
+        None => Failed::Else(failure.to_string()),
+    })?;
     let gone = take_place(shared, (query, hour), parts, (file, columns_number(schema)));
-    gone.map(Merged::Done).map_err(|error| said(&folder, &error))
+    gone.map(Merged::Done).map_err(|error| Failed::Else(said(&folder, &error)))
 }
 
 /// Lets a file be in the place of others.
@@ -136,7 +190,7 @@ fn take_place(
 /// Takes the name of a file that nobody can read.
 fn put_aside(shared: &Shared, part: &Part) -> Result<Merged, String> {
     let _changes = shared.store.changes_at(&part.path);
-    let aside = part.path.with_extension("damaged");
+    let aside = part.path.with_extension(DAMAGED);
     fs::rename(&part.path, &aside).map_err(|error| said(&part.path, &error))?;
     Ok(Merged::Damaged(aside))
 }

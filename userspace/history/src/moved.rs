@@ -43,6 +43,17 @@ impl Moved {
         self.wanted.contains(&(query.to_owned(), hour))
     }
 
+    /// Notes what is wrong besides files that wait; gives what is to be told of these, as far as the outlet does not tell it
+    /// by itself.
+    pub(crate) fn settle(&mut self, wrong: Option<String>) -> Vec<String> {
+        self.unread.forget_gone();
+        let waits = self.unread.said();
+        let is_told = self.trouble.is_none() && wrong.is_none() && waits.is_some();
+        self.trouble = wrong.or(waits);
+        let news = self.unread.take_news();
+        if is_told { vec![] } else { news }
+    }
+
     /// An hour has left the folder.
     pub(crate) fn left(&mut self, query: &str, hour: Hour) {
         self.wanted.remove(&(query.to_owned(), hour));

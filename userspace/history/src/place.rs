@@ -16,6 +16,8 @@ const EXTENSION: &str = ".parquet";
 const HOUR_NS: i64 = 3_600_000_000_000;
 /// Octets of an hour as text, such as `2026-11-30T01`.
 const HOUR_OCTETS: usize = 13;
+/// The greatest number that a file of ours may have: none is to be without one that is greater.
+pub(crate) const NUMBER_MAX: u64 = 1 << 40;
 
 /// An hour, in UTC, by its number since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,11 +93,12 @@ pub(crate) fn file_name(number: u64, columns: u32) -> String {
     format!("{number:08}-{columns:08x}{EXTENSION}")
 }
 
-/// Number and columns of a file; `None` where it is none of ours, as one that is called almost so.
+/// Number and columns of a file; `None` where it is none of ours, as one that is called almost so, or has a number that
+/// no file of ours comes to.
 pub(crate) fn of_file(name: &str) -> Option<(u64, u32)> {
     let (number, columns) = name.strip_suffix(EXTENSION)?.split_once('-')?;
     let found = (number.parse().ok()?, u32::from_str_radix(columns, 16).ok()?);
-    Some(found).filter(|(number, columns)| file_name(*number, *columns) == name)
+    Some(found).filter(|(number, columns)| *number <= NUMBER_MAX && file_name(*number, *columns) == name)
 }
 
 /// Columns by a number: files of one number have the same, and say the same of them.
@@ -142,6 +145,10 @@ mod tests {
             assert_eq!(of_file(name), None, "{name}");
         }
         assert_eq!(of_file(&file_name(123_456_789, u32::MAX)), Some((123_456_789, u32::MAX)));
+        assert_eq!(of_file(&file_name(NUMBER_MAX, 0)), Some((NUMBER_MAX, 0)));
+        for number in ["1099511627777", "18446744073709551615", "99999999999999999999"] {
+            assert_eq!(of_file(&format!("{number}-000000ab.parquet")), None, "there is none behind it");
+        }
         assert_eq!(query_of_folder(&query_folder("top-talkers")), Some("top-talkers"));
         let path = "any/query=a/hour=2026-11-30T01/00000007-000000ab.parquet";
         let file = HourFile::of(Path::new(path)).unwrap();

@@ -6,7 +6,7 @@ use crate::content::Content;
 use crate::layout::ordering;
 use crate::pruning::Conditions;
 use crate::recipe::Recipe;
-use crate::shared::{self, Shared};
+use crate::shared::Shared;
 use crate::store::Part;
 use crate::sums;
 use datafusion::arrow::array::RecordBatch;
@@ -94,16 +94,16 @@ impl Stored {
         Arc::new(StoredPartition(Arc::new(self)))
     }
 
-    fn open(&self, slice: Slice) -> Result<Open> {
+    /// Opens a file; nothing where it is left out.
+    fn open(&self, slice: Slice) -> Result<Option<Open>> {
         let Slice { part, .. } = &slice;
         if let Some(recipe) = self.recipe.as_ref().filter(|recipe| recipe.bounds.cover(part.hour))
             && let Some(reader) = sums::open(&self.shared.store, part, &recipe.sums)
         {
             let reader = self.columns(reader, &recipe.sums, part)?;
-            return Ok(Open { slice, reader, are_sums: true });
+            return Ok(Some(Open { slice, reader, are_sums: true }));
         }
-        let content = self.shared.content(part)?;
-        let reader = shared::reader(content.clone(), part)?;
+        let Some((content, reader)) = self.shared.opened(part)? else { return Ok(None) };
         let groups = match &self.conditions {
             Some(conditions) => conditions.groups(&reader),
             None => (0..reader.metadata().num_row_groups()).collect(),
@@ -114,7 +114,7 @@ impl Stored {
         let projection = projection(&reader, wanted);
         content.expect(reader.metadata(), &groups, |column| projection.leaf_included(column));
         let reader = self.columns(reader.with_row_groups(groups), wanted, part)?;
-        Ok(Open { slice, reader, are_sums: false })
+        Ok(Some(Open { slice, reader, are_sums: false }))
     }
 
     /// Reads those of a file's columns that are wanted.
@@ -195,10 +195,10 @@ impl Reading {
         Self { stored: Arc::clone(stored), batches, slices, open: None }
     }
 
-    /// Opens the next file, if there is one.
+    /// Opens the next file, if there is one, and it is not left out.
     fn open_next(&mut self) -> Result<bool> {
         let Some(slice) = self.slices.next() else { return Ok(false) };
-        self.open = Some(self.stored.open(slice)?);
+        self.open = self.stored.open(slice)?;
         Ok(true)
     }
 

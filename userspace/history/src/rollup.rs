@@ -2,12 +2,13 @@
 //!
 //! Rows are grouped by their keys and the wider window, and each number is put together as its file says it can be. Of
 //! the wider window, completeness is that of the windows in it, weighted by their widths, and unknown where one of them
-//! is; its status is the worst of theirs. What is beyond the cap of groups stays a row of its own. All of it goes row by
-//! row through files that are in order; nothing is kept but what is known of windows.
+//! is; its status is the worst of theirs. Where a file of its hours cannot be read, it is partial, of unknown completeness.
+//! What is beyond the cap of groups stays a row of its own. All of it goes row by row through files that are in order;
+//! nothing is kept but what is known of windows.
 
 use crate::grouped::{Computed, grouped};
 use crate::layout::{Layout, Use};
-use crate::merge::{Merged, replace};
+use crate::merge::{Failed, Merged, replace};
 use crate::place::Hour;
 use crate::reading::{Running, Stored, in_order, whole};
 use crate::shared::Shared;
@@ -29,6 +30,8 @@ pub(crate) struct ToRoll {
     schema: SchemaRef,
     layout: Layout,
     width: i64,
+    /// Whether something is known to be missing in them.
+    lacks_some: bool,
 }
 
 /// What becomes of a file.
@@ -71,7 +74,13 @@ impl ToRoll {
             schema.fields() == first.fields() && own.as_ref() == Some(&layout)
         };
         let parts = files.iter().filter(|(_, schema)| is_alike(schema)).map(|(part, _)| part.clone());
-        Some(Self { parts: parts.collect(), schema: layout.written(first), layout, width })
+        let (parts, schema) = (parts.collect(), layout.written(first));
+        Some(Self { parts, schema, layout, width, lacks_some: false })
+    }
+
+    /// The same, where something may be known to be missing in them.
+    pub(crate) fn lacking(self, lacks_some: bool) -> Self {
+        Self { lacks_some, ..self }
     }
 
     /// Puts the windows together, unless it ends; `None` where some were revised: they stay as they are.
@@ -81,12 +90,25 @@ impl ToRoll {
         (query, hour): (&str, Hour),
         ends: &AtomicBool,
     ) -> Result<Option<Merged>, String> {
+        match self.rolled(shared, (query, hour), ends) {
+            Ok(rolled) => Ok(rolled),
+            Err(failed) => failed.blamed(shared, &self.parts, ends).map(Some),
+        }
+    }
+
+    fn rolled(
+        &self,
+        shared: &Arc<Shared>,
+        (query, hour): (&str, Hour),
+        ends: &AtomicBool,
+    ) -> Result<Option<Merged>, Failed> {
         let said = |error: &dyn Display| {
             let folder = shared.store.hour_folder(query, hour);
-            format!("{} cannot be rolled up: {error}", folder.display())
+            Failed::Rows(format!("{} cannot be rolled up: {error}", folder.display()))
         };
         let windows = self.windows(shared).map_err(|error| said(&error))?;
         let Some(windows) = windows else { return Ok(None) };
+        let windows = if self.lacks_some { windows.lacking() } else { windows };
         let plan = self.plan(shared).map_err(|error| said(&error))?;
         let groups = Running::start(&plan, Arc::default()).map_err(|error| said(&error))?;
         let rows = groups.map(|batch| windows.finish(&batch?, &self.layout, &self.schema));

@@ -1,10 +1,11 @@
 //! What writes results and what reads them share.
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Refused};
 use crate::columns::union;
 use crate::content::Content;
 use crate::elsewhere::Elsewhere;
 use crate::index::Has;
+use crate::left_out::{LeftOut, Unopened};
 use crate::moved::Moved;
 use crate::options::HistoryOptions;
 use crate::place::{Hour, HourFile, columns_number};
@@ -21,6 +22,12 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapline_operators::WindowResult;
+
+/// How many files are opened to find out which columns one has that cannot be.
+const ALIKE_MAX: usize = 16;
+
+/// What was opened of a file.
+type Opened<T> = std::result::Result<T, Unopened>;
 
 /// What is there of a query, each result once.
 pub(crate) struct Snapshot {
@@ -40,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) bucket: Option<Arc<Bucket>>,
     /// Where all of it lies in a bucket, and none here.
     elsewhere: Option<Elsewhere>,
+    /// What is left out of answers, where somebody only reads; else a question for what cannot be opened is refused.
+    pub(crate) left_out: Option<LeftOut>,
     /// Held while files of the folder are merged or rolled up, and while it is decided which of them do not change any
     /// more; taken before the others.
     order: Mutex<()>,
@@ -64,11 +73,17 @@ impl Shared {
             store,
             bucket: bucket.map(Arc::new),
             elsewhere: None,
+            left_out: None,
             order: Mutex::default(),
             waiting: Mutex::default(),
             moved: Mutex::default(),
             schemas: Mutex::default(),
         }
+    }
+
+    /// What is only read.
+    pub(crate) fn read_only(options: HistoryOptions) -> Self {
+        Self { left_out: Some(LeftOut::default()), ..Self::new(options) }
     }
 
     /// What is read in a bucket only.
@@ -82,7 +97,7 @@ impl Shared {
         let shared = Self::with_bucket(HistoryOptions::new(Path::new(&url)), Some(bucket));
         shared.store.know_queries(queries);
         let elsewhere = shared.bucket.clone().map(Elsewhere::new);
-        Ok(Self { elsewhere, ..shared })
+        Ok(Self { elsewhere, left_out: Some(LeftOut::default()), ..shared })
     }
 
     pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
@@ -142,28 +157,77 @@ impl Shared {
         let pieces = waiting.pieces().iter().filter(|(key, _)| key.query == query);
         let waits: Vec<SchemaRef> = pieces.map(|(_, piece)| Arc::clone(&piece.schema)).collect();
         drop(waiting);
-        let mut schemas: BTreeMap<u32, SchemaRef> = BTreeMap::new();
+        let (mut schemas, mut wrong) = (BTreeMap::new(), None);
         for part in &newest {
-            schemas.insert(part.columns, self.schema_of(query, part)?);
+            match self.schema_alike(query, part) {
+                Ok(schema) => {
+                    schemas.insert(part.columns, schema);
+                }
+                // What can be opened is asked for all the same.
+                Err(unopened) if unopened.is_own => {
+                    wrong.get_or_insert(unopened.error);
+                }
+                Err(unopened) => return Err(unopened.error),
+            }
         }
         for schema in waits {
             schemas.entry(columns_number(&schema)).or_insert(schema);
         }
+        if let Some(error) = wrong.filter(|_| schemas.is_empty()) {
+            return Err(error);
+        }
         // The order of columns is that of the newest.
-        let newest = newest.first().and_then(|part| schemas.remove(&part.columns));
+        let newest = newest.iter().find_map(|part| schemas.remove(&part.columns));
         Ok(union(newest.into_iter().chain(schemas.into_values())))
+    }
+
+    /// The columns of a file, or where it cannot be opened, of another one that has the same.
+    fn schema_alike(&self, query: &str, part: &Part) -> Opened<SchemaRef> {
+        let wrong = match self.open_schema(query, part) {
+            Err(unopened) if unopened.is_own => unopened,
+            other => return other,
+        };
+        let parts = self.store.known_parts(query, &|_| true).unwrap_or_default();
+        let is_alike = |other: &&Part| other.columns == part.columns && other.path != part.path;
+        for other in parts.iter().rev().filter(is_alike).take(ALIKE_MAX) {
+            match self.open_schema(query, other) {
+                Err(unopened) if unopened.is_own => {}
+                other => return other,
+            }
+        }
+        Err(wrong)
     }
 
     /// The columns of a file.
     pub(crate) fn schema_of(&self, query: &str, part: &Part) -> Result<SchemaRef> {
+        self.open_schema(query, part).map_err(|unopened| unopened.error)
+    }
+
+    fn open_schema(&self, query: &str, part: &Part) -> Opened<SchemaRef> {
         let key = (query.to_owned(), part.columns);
         let known = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(schema) = known {
             return Ok(schema);
         }
-        let schema = Arc::clone(self.reader(part)?.schema());
+        let opened = reader(self.open(part)?, part).map_err(Unopened::own)?;
+        let schema = Arc::clone(opened.schema());
         self.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&schema));
         Ok(schema)
+    }
+
+    /// A file whose rows are to be read, and what it says of itself; nothing where it is left out.
+    pub(crate) fn opened(
+        &self,
+        part: &Part,
+    ) -> Result<Option<(Content, ParquetRecordBatchReaderBuilder<Content>)>> {
+        let opened = self.open(part).and_then(|content| {
+            let reader = reader(content.clone(), part).map_err(Unopened::own)?;
+            Ok((content, reader))
+        });
+        match &self.left_out {
+            Some(left_out) => left_out.decide(part, opened),
+            None => opened.map(Some).map_err(|unopened| unopened.error),
+        }
     }
 
     /// Reads a file; one that lies in a bucket is known, and its rows are read once it is said which.
@@ -173,20 +237,29 @@ impl Shared {
 
     /// What is in a file, wherever it lies.
     pub(crate) fn content(&self, part: &Part) -> Result<Content> {
-        let file = HourFile::of(&part.path).ok_or_else(|| unreadable(part, &"it is no file of results"))?;
+        self.open(part).map_err(|unopened| unopened.error)
+    }
+
+    fn open(&self, part: &Part) -> Opened<Content> {
+        let is_none = || Unopened::other(unreadable(part, &"it is no file of results"));
+        let file = HourFile::of(&part.path).ok_or_else(is_none)?;
         if let Some(tail) = self.tail(&file, part)? {
             let said = "it lies in a bucket, which is asked by the node that stores there, or by its own URL";
-            let bucket = self.bucket.as_ref().ok_or_else(|| unreadable(part, &said))?;
+            let bucket = self.bucket.as_ref().ok_or_else(|| Unopened::other(unreadable(part, &said)))?;
             return Ok(Content::away(Arc::clone(bucket), file, part.octets, tail));
         }
-        let file = self.store.open(part).map_err(|error| unreadable(part, &error))?;
+        let file = self.store.open(part).map_err(|error| Unopened::own(unreadable(part, &error)))?;
         Ok(Content::Here(Arc::new(file)))
     }
 
     /// What a file ends with that lies in a bucket only; nothing of one that lies here.
-    fn tail(&self, file: &HourFile, part: &Part) -> Result<Option<Bytes>> {
+    fn tail(&self, file: &HourFile, part: &Part) -> Opened<Option<Bytes>> {
         if let Some(elsewhere) = &self.elsewhere {
-            return elsewhere.tail(file, part).map(Some).map_err(|why| unreadable(part, &why));
+            let tail = elsewhere.tail(file, part).map(Some);
+            return tail.map_err(|Refused { why, is_of_one }| Unopened {
+                error: unreadable(part, &why),
+                is_own: is_of_one,
+            });
         }
         let is_away = !part.path.exists();
         Ok(is_away.then(|| self.store.tail(part).ok()).flatten().map(Bytes::from))

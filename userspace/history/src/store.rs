@@ -5,8 +5,9 @@
 //! `.sums`, which go with their files, and `.tails`, which say what lies elsewhere.
 
 use crate::index::Index;
-use crate::place::{Hour, HourFile, file_name, of_file, query_folder, query_of_folder};
+use crate::place::{Hour, HourFile, NUMBER_MAX, file_name, of_file, query_folder, query_of_folder};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::collections::BTreeSet;
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use std::time::Duration;
 /// Looks for a file that is on its way to another folder, and the time between two.
 const LOOKS: u32 = 50;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What a file ends with that was put aside, since it is none that can be read.
+pub(crate) const DAMAGED: &str = "damaged";
 
 /// A folder of results.
 #[derive(Debug)]
@@ -179,6 +182,12 @@ impl Store {
         Ok(files.map(DirEntry::path).collect())
     }
 
+    /// Whether a file of an hour was put aside.
+    pub(crate) fn has_damaged(&self, query: &str, hour: Hour) -> io::Result<bool> {
+        let is_damaged = |path: &PathBuf| path.extension().is_some_and(|extension| extension == DAMAGED);
+        Ok(self.files(query, hour)?.iter().any(is_damaged))
+    }
+
     /// Opens a file, wherever it went.
     pub(crate) fn open(&self, part: &Part) -> io::Result<File> {
         let gone = self.gone_path(&part.path);
@@ -220,7 +229,11 @@ impl Store {
 
     /// A number that no file of an hour has, here or elsewhere.
     pub(crate) fn next_number(&self, query: &str, hour: Hour) -> io::Result<u64> {
-        Ok(self.all_parts(query, hour)?.iter().map(|part| part.number).max().unwrap_or(0) + 1)
+        let taken: BTreeSet<u64> = self.all_parts(query, hour)?.iter().map(|part| part.number).collect();
+        let next = taken.last().map_or(1, |last| last + 1);
+        // Where the last one is somebody else's, one before it is free.
+        let is_free = |number: &u64| !taken.contains(number);
+        Ok(if next > NUMBER_MAX { (1..NUMBER_MAX).find(is_free).unwrap_or(next) } else { next })
     }
 
     /// Makes the folder of an hour, unless it is there.

@@ -13,8 +13,12 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{DataFusionError, Result};
 use parquet::arrow::ProjectionMask;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 use tapline_operators::{Status, WindowResult};
 use tapline_query::{STATUS, WINDOW_START};
+
+/// How long whoever stores results waits for objects of an hour that a bucket does not give.
+const WAITS_FOR: Duration = Duration::from_secs(5);
 
 /// The starts of windows in microseconds, and how they were given.
 type Windows = BTreeSet<(i64, &'static str)>;
@@ -48,10 +52,10 @@ fn read(shared: &Shared, query: &str, hour: Hour, unread: &mut Vec<String>) -> W
         unread.push(error.to_string());
         vec![]
     });
-    let mut windows = Windows::new();
+    let (mut windows, begun) = (Windows::new(), Instant::now());
     for part in parts {
-        // A bucket that is away is asked once: whoever stores results waits for it.
-        if !unread.is_empty() && !part.path.exists() {
+        // One that refuses an object says so at once; one that is away is not asked for each of them.
+        if !unread.is_empty() && begun.elapsed() >= WAITS_FOR && !part.path.exists() {
             continue;
         }
         match of_part(shared, &part) {

@@ -7,6 +7,7 @@ use crate::history::History;
 use crate::keeper::Order;
 use crate::newest::Newest;
 use crate::options::HistoryOptions;
+use crate::tails::tail_of;
 use datafusion::arrow::array::{ArrayRef, AsArray as _, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Int64Type, Schema};
 use datafusion::common::TableReference;
@@ -285,6 +286,81 @@ fn others_are_merged_without_a_file_that_cannot_be_read() {
     assert_eq!((files(folder.path()).len(), all(&stored.history)), (1, vec![0, 2]));
     let said = stored.said.lock().unwrap().join("\n");
     assert!(said.contains("cannot be merged") && said.contains("others go on"), "{said}");
+}
+
+/// Overwrites what is in front of a file's end, which stays as it is; gives what was in the file.
+fn damage_rows(path: &Path) -> Vec<u8> {
+    let octets = fs::read(path).unwrap();
+    let tail = tail_of(path).unwrap().len();
+    let mut damaged = octets.clone();
+    let rows = 4..octets.len() - tail;
+    damaged[rows].fill(0xff);
+    fs::write(path, damaged).unwrap();
+    octets
+}
+
+#[test]
+fn a_file_whose_rows_are_damaged_costs_itself_only_and_joins_the_others_when_it_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = open(folder.path());
+    store(&mut stored, 0, 4);
+    stored.sink.finish(EventTime(3 * SECOND)).unwrap();
+    let damaged = files(folder.path())[1].clone();
+    let octets = damage_rows(&damaged);
+    keep(&stored, 2 * HOUR);
+    assert_eq!(files(folder.path()).len(), 2, "the others are one");
+    let why = stored.sink.trouble().unwrap();
+    let name = damaged.file_name().unwrap().to_str().unwrap();
+    assert!(why.starts_with("1 files wait that cannot be read") && why.contains(name), "{why}");
+    let (parts, _) = stored.history.shared.snapshot("top-talkers", |_| true).unwrap();
+    let rows = |part| stored.history.shared.reader(part).unwrap().metadata().file_metadata().num_rows();
+    assert_eq!(parts.iter().map(rows).collect::<Vec<_>>(), [1, 3]);
+    // It is not told again, whenever it is tried.
+    for minutes in [1, 6, 12] {
+        keep(&stored, 2 * HOUR + minutes * 60 * SECOND);
+        assert_eq!(files(folder.path()).len(), 2);
+    }
+    assert_eq!(*stored.said.lock().unwrap(), Vec::<String>::new(), "the outlet tells what is trouble");
+    fs::write(&damaged, octets).unwrap();
+    keep(&stored, 2 * HOUR + 13 * 60 * SECOND);
+    assert_eq!(files(folder.path()).len(), 2, "it is left alone for a while");
+    keep(&stored, 2 * HOUR + 20 * 60 * SECOND);
+    assert_eq!((files(folder.path()).len(), all(&stored.history)), (1, vec![0, 1, 2, 3]));
+    assert_eq!(stored.sink.trouble(), None);
+}
+
+#[test]
+fn whoever_only_reads_is_answered_from_what_can_be_opened_and_told_what_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stored = open(folder.path());
+    store(&mut stored, 0, 3);
+    stored.sink.take(&parcel(BY_ADDRESS, HOUR, 3)).unwrap();
+    stored.sink.finish(EventTime(HOUR)).unwrap();
+    let whole = History::of_folder(folder.path());
+    assert_eq!((all(&whole), whole.left_out()), (vec![0, 1, 2, 3], None));
+    let torn = files(folder.path())[1].clone();
+    fs::write(&torn, "PAR1 and no end").unwrap();
+    // It is the newest one, which says the columns.
+    let newest = files(folder.path())[3].clone();
+    fs::write(&newest, "rubbish").unwrap();
+    let reads = History::of_folder(folder.path());
+    let late = "SELECT n FROM \"top-talkers\" WHERE window_start < '1970-01-01T00:00:01Z' AND n < 9";
+    let of_hour = numbers(&reads, late);
+    assert_eq!(of_hour, [0]);
+    let said = reads.left_out().unwrap();
+    assert!(
+        said.starts_with("1 files are left out of the answer: ") && said.contains("cannot be read"),
+        "{said}"
+    );
+    assert!(said.contains(torn.to_str().unwrap()), "{said}");
+    assert_eq!(all(&reads), [0, 2]);
+    assert!(reads.left_out().unwrap().starts_with("2 files are left out"));
+    // Who stores there puts it aside, and refuses a question that it would answer without it until then.
+    let node = History::new(HistoryOptions::new(folder.path()));
+    assert!(ask(&node, None, "SELECT count(n) FROM \"top-talkers\"").unwrap_err().contains("cannot be read"));
+    files(folder.path()).iter().for_each(|path| fs::write(path, "rubbish").unwrap());
+    let nothing = History::of_folder(folder.path()).schema("top-talkers").unwrap_err().to_string();
+    assert!(nothing.contains("cannot be read"), "{nothing}");
 }
 
 #[test]

@@ -180,6 +180,14 @@ pub(crate) struct WiderWindows {
 }
 
 impl WiderWindows {
+    /// The same where something is missing in them, and nobody knows how much.
+    pub(crate) fn lacking(mut self) -> Self {
+        for known in self.known.values_mut() {
+            (known.arrived, known.is_partial) = (None, true);
+        }
+        self
+    }
+
     /// Groups of wider windows in the columns of a file.
     pub(crate) fn finish(
         &self,

@@ -2,9 +2,10 @@
 
 use crate::arguments::{QueryArguments, StoredPlace, StoredPlan};
 use crate::failure::Failure;
+use crate::message::say;
 use crate::output::BatchOutput;
 use std::io;
-use tapline_history::{History, HistoryOptions};
+use tapline_history::History;
 use tapline_tables::{Answer, AskError, Database};
 
 /// Answers one statement after the other.
@@ -19,21 +20,25 @@ pub(crate) fn ask(arguments: &QueryArguments) -> Result<(), Failure> {
         let message = "several queries in csv, arrow or parquet need a file each; ask one after the other";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let database = Database::of_history(open(place)?);
+    let history = open(place)?;
+    let database = Database::of_history(history.clone());
     let database = database.map_err(|error| Failure::Run(error.to_string()))?;
-    for (_, sql) in &statements {
+    let answered = statements.iter().try_for_each(|(_, sql)| {
         let answer = database.ask(sql).map_err(failure)?;
         let mut output = BatchOutput::new(format, &answer.schema())?;
-        print(answer, &mut output)?;
-    }
-    Ok(())
+        print(answer, &mut output)
+    });
+    // What was printed lacks their rows, which is a failure, as a capture file is that is damaged.
+    let left_out = history.left_out();
+    left_out.iter().for_each(|left_out| say!("error: {left_out}"));
+    answered.and(left_out.map_or(Ok(()), |_| Err(Failure::Told)))
 }
 
 /// What is stored there.
 fn open(place: StoredPlace<'_>) -> Result<History, Failure> {
     match place {
         StoredPlace::Bucket(options) => History::of_bucket(options).map_err(Failure::Run),
-        StoredPlace::Folder(folder) if folder.is_dir() => Ok(History::new(HistoryOptions::new(folder))),
+        StoredPlace::Folder(folder) if folder.is_dir() => Ok(History::of_folder(folder)),
         StoredPlace::Folder(folder) => {
             Err(Failure::Usage(format!("--history {}: there is no such folder", folder.display())))
         }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use tapline_catalog::{ConfiguredAlert, Level, Log};
 use tapline_history::{BucketOptions, History, HistoryOptions, RollUp};
 use tapline_sinks::{
-    AlertSink, Origin, Outlet, OutletOptions, QueueLimits, Sink, Spool, SpoolOptions, Told, Turn, Wanted,
-    is_named,
+    AlertMemory, AlertSink, Origin, Outlet, OutletOptions, QueueLimits, Sink, Spool, SpoolOptions, Told,
+    Turn, Wanted, is_named,
 };
 use tapline_sources::SystemClock;
 
@@ -172,7 +172,8 @@ fn check_name(name: &str) -> Result<(), String> {
 
 /// Starts everything that takes results.
 pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Result<Vec<Outlet>, Failure> {
-    let mut outlets = vec![];
+    // What an aggregator gave and nobody has stored is given again behind a crash.
+    let (mut outlets, comes_again) = (vec![], plan.aggregator.is_some());
     if let Some(history) = history {
         let told = said(HISTORY, log);
         let sink = history.sink(Arc::new(SystemClock), told);
@@ -181,7 +182,7 @@ pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Res
     }
     for SinkPlan { name, queries, destination, spool, .. } in plan.sinks.clone() {
         let (kind, is_told_alarms) = (destination.kind(), destination.is_told_alarms());
-        let sink = destination.sink(&name, plan.state.as_deref(), said(&name, log));
+        let sink = destination.sink(&name, (plan.state.as_deref(), comes_again), said(&name, log));
         let sink = sink.map_err(|why| Failure::Usage(format!("[[sink]] {name}: {why}")))?;
         let sink: Box<dyn Sink> = match spool {
             Some(options) => Box::new(Spool::new(options, sink, said(&name, log))),
@@ -196,7 +197,7 @@ pub(crate) fn open(plan: &NodePlan, history: Option<&History>, log: &Log) -> Res
         outlets.push(start(&name, kind, sink, wanted, log)?);
     }
     let file = plan.state.as_ref().map(|state| state.join(BOARD_FILE));
-    let board = Box::new(AlertSink::showing(file, said(BOARD, log)));
+    let board = Box::new(AlertSink::showing(AlertMemory { file, comes_again }, said(BOARD, log)));
     let wanted: Wanted = Box::new(|origin: &Origin| !origin.alerts.is_empty());
     outlets.push(start(BOARD, "board", board, wanted, log)?);
     Ok(outlets)

@@ -32,7 +32,7 @@ mod test_results;
 mod trust;
 
 pub use alert::{Alert, AlertBy, Comparison, Condition};
-pub use alerts::{AlertSink, AlertSinkOptions, CommandOptions, Teller, WebhookOptions};
+pub use alerts::{AlertMemory, AlertSink, AlertSinkOptions, CommandOptions, Teller, WebhookOptions};
 pub use clickhouse::{ClickHouseOptions, ClickHouseSink};
 pub use files::{FileFormat, FileOptions, FileSink};
 pub use hidden_file::{HiddenFile, ParquetFailure, ROWS_PER_GROUP, parquet_properties};

@@ -231,6 +231,13 @@ impl Outlet {
         self.shared.news.notify_one();
     }
 
+    /// Takes a result that was given before, where somebody watches over alarms: its query has other alerts now.
+    pub fn look_again(&self, origin: &Arc<Origin>, result: &Arc<WindowResult>) {
+        if self.is_watching {
+            self.take(origin, result);
+        }
+    }
+
     /// By query, when the first result was given that a crash would take; those of which all are safe, or lost, are not
     /// among them.
     #[must_use]

@@ -1,13 +1,14 @@
 //! Alerts of queries, which come and go while these run on, and what fires by them.
 
-use super::{Catalog, Core};
+use super::{Catalog, Core, Entry};
 use crate::alert::{AlertCondition, AlertOption, AlertStatus, ConfiguredAlert};
 use crate::definition::Definition;
 use crate::error::{CatalogError, nearest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tapline_engine::ResultColumns;
+use tapline_engine::{ResultColumns, WindowResult};
 use tapline_query::ContinuousQuery;
+use tapline_record::EventTime;
 use tapline_sinks::{Alert, Firing, Origin, Outlet, is_named};
 
 impl Catalog {
@@ -111,10 +112,33 @@ impl Catalog {
             core.save(&definition)?;
         }
         if let Some(entry) = core.queries.get_mut(&definition.name) {
+            let before = entry.results.origin();
             entry.results.put_alerts(alerts);
             entry.definition = definition;
+            self.look_again(entry, before.as_deref());
         }
         Ok(())
+    }
+
+    /// Lets whoever watches over alarms look at the newest window of a query again, where it has alerts that it had not, or
+    /// others are told of them: else nobody would hear of what is so by now before another window has passed. What fires
+    /// already is not told again by that.
+    fn look_again(&self, entry: &Entry, before: Option<&Origin>) {
+        let Some(origin) = entry.results.origin().filter(|_| entry.failure.is_none()) else { return };
+        let known = before.map(|before| &*before.alerts).unwrap_or_default();
+        let is_known = |alert: &Arc<Alert>| {
+            let is_this = |known: &&Arc<Alert>| known.text == alert.text;
+            let known = known.iter().find(is_this);
+            known.is_some_and(|known| alert.sinks.iter().all(|sink| known.sinks.contains(sink)))
+        };
+        if origin.alerts.iter().all(is_known) {
+            return;
+        }
+        for result in entry.results.newest_whole() {
+            if is_newest(&origin, &result, entry.counted.settled) {
+                self.safety.outlets().iter().for_each(|outlet| outlet.look_again(&origin, &result));
+            }
+        }
     }
 
     fn change_alerts(
@@ -167,4 +191,10 @@ impl Catalog {
         }
         Ok(all)
     }
+}
+
+/// Whether no later window of a query has passed, with rows or without, where windows have passed up to there.
+fn is_newest(origin: &Origin, result: &WindowResult, settled: Option<EventTime>) -> bool {
+    let next = result.window.zip(origin.every_ns).map(|(window, every)| window.end.plus(every));
+    next.zip(settled).is_some_and(|(next, settled)| settled < next)
 }

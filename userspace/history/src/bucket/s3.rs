@@ -4,6 +4,7 @@
 //! own role; or by a file of theirs, which is read for each request, so that what is renewed counts at once. None of it
 //! is ever in a sentence.
 
+use super::listing::Connector;
 use crate::options::BucketOptions;
 use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
@@ -46,7 +47,7 @@ pub(super) fn store(options: &BucketOptions) -> std::result::Result<Arc<dyn Obje
     }
     let retry =
         RetryConfig { max_retries: RETRIES_MAX, retry_timeout: RETRIES_WITHIN, ..RetryConfig::default() };
-    let store = builder.with_client_options(client).with_retry(retry).build();
+    let store = builder.with_client_options(client).with_retry(retry).with_http_connector(Connector).build();
     Ok(Arc::new(store.map_err(|error| error.to_string())?))
 }
 

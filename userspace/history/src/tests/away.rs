@@ -1,6 +1,7 @@
 //! Stored results that lie in a bucket.
 
 mod known;
+mod refused;
 
 use super::{BY_ADDRESS, HOUR, SECOND, Stored, all, ask, files, keep, numbers, of, parcel};
 use crate::bucket::{Bucket, Put};
@@ -20,12 +21,13 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tapline_record::EventTime;
 
@@ -36,6 +38,8 @@ struct Switched {
     is_away: AtomicBool,
     /// Whether it refuses to say what it has.
     is_closed: AtomicBool,
+    /// Keys of objects that it neither gives nor takes nor lets go of.
+    refused: Mutex<BTreeSet<String>>,
     asked: AtomicUsize,
 }
 
@@ -46,6 +50,11 @@ impl Switched {
             return Err(Error::Generic { store: "test", source: "it is away".into() });
         }
         Ok(&self.inner)
+    }
+
+    fn ask_for(&self, key: &Key) -> Result<&InMemory> {
+        let inner = self.ask()?;
+        if self.refused.lock().unwrap().contains(key.as_ref()) { Err(refusal(key)) } else { Ok(inner) }
     }
 
     fn ask_what_is_there(&self) -> Result<&InMemory> {
@@ -64,6 +73,10 @@ impl Switched {
     }
 }
 
+fn refusal(key: &Key) -> Error {
+    Error::PermissionDenied { path: key.to_string(), source: "it is not for you".into() }
+}
+
 impl Display for Switched {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "switched")
@@ -73,7 +86,7 @@ impl Display for Switched {
 #[async_trait]
 impl ObjectStore for Switched {
     async fn put_opts(&self, key: &Key, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.ask()?.put_opts(key, payload, options).await
+        self.ask_for(key)?.put_opts(key, payload, options).await
     }
 
     async fn put_multipart_opts(
@@ -81,16 +94,21 @@ impl ObjectStore for Switched {
         key: &Key,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.ask()?.put_multipart_opts(key, options).await
+        self.ask_for(key)?.put_multipart_opts(key, options).await
     }
 
     async fn get_opts(&self, key: &Key, options: GetOptions) -> Result<GetResult> {
-        self.ask()?.get_opts(key, options).await
+        self.ask_for(key)?.get_opts(key, options).await
     }
 
     fn delete_stream(&self, keys: BoxStream<'static, Result<Key>>) -> BoxStream<'static, Result<Key>> {
         match self.ask() {
-            Ok(inner) => inner.delete_stream(keys),
+            Ok(inner) => {
+                let refused = self.refused.lock().unwrap().clone();
+                let is_refused = move |key: &Key| refused.contains(key.as_ref());
+                let asked = move |key: Key| if is_refused(&key) { Err(refusal(&key)) } else { Ok(key) };
+                inner.delete_stream(keys.map(move |key| key.and_then(&asked)).boxed())
+            }
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }
@@ -109,6 +127,11 @@ impl ObjectStore for Switched {
     async fn copy_opts(&self, from: &Key, to: &Key, options: CopyOptions) -> Result<()> {
         self.ask()?.copy_opts(from, to, options).await
     }
+}
+
+/// Puts something in the place of an object.
+fn overwrite(store: &Switched, key: &str, octets: Vec<u8>) {
+    block_on(store.inner.put_opts(&Key::from(key), octets.into(), PutOptions::default())).unwrap();
 }
 
 fn options(folder: &Path) -> HistoryOptions {

@@ -1,17 +1,21 @@
 //! Windows that become wider, and sums beside files, against the same statements over the rows as they were stored.
 
-use super::{BY_ADDRESS, HOUR, SECOND, Stored, ask, files, keep, open, parcel, stored};
+use super::{BY_ADDRESS, HOUR, SECOND, Stored, ask, damage_rows, files, keep, open, parcel, stored};
 use crate::history::History;
 use crate::options::{HistoryOptions, RollUp};
 use crate::pruning::Conditions;
 use crate::rule::StoredSums;
 use crate::summing::sum_up;
-use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
+use datafusion::arrow::array::{
+    Array as _, ArrayRef, AsArray as _, FixedSizeBinaryArray, Int64Array, RecordBatch,
+};
 use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::common::TableReference;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionContext, col, lit};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -239,6 +243,62 @@ fn a_day_counts_once_when_a_crash_came_between() {
     assert!(!folder.path().join(".replaced").exists());
 }
 
+/// How the rows of the window that begins first are said to be, and how many of them say how complete that is; of files
+/// that can be read.
+fn statuses_of_first(stored: &Stored) -> (Vec<String>, usize) {
+    let shared = &stored.history.shared;
+    let part = shared.snapshot("top-talkers", |_| true).unwrap().0.remove(0);
+    let (mut statuses, mut known) = (BTreeSet::new(), 0);
+    for batch in shared.reader(&part).unwrap().build().unwrap() {
+        let batch = batch.unwrap();
+        let column = |name: &str| batch.column_by_name(name).unwrap();
+        let texts = cast(column("status"), &DataType::Utf8).unwrap();
+        statuses.extend(texts.as_string::<i32>().iter().flatten().map(str::to_owned));
+        let completeness = column("completeness");
+        known += completeness.len() - completeness.null_count();
+    }
+    (statuses.into_iter().collect(), known)
+}
+
+/// Takes hours of a day all of whose windows are complete.
+fn take_whole_day(stored: &mut Stored) {
+    for hour in [2, 3] {
+        let rows = [(Some(3), Some(2), 70), (Some(4), None, 9)];
+        for number in [0, 30] {
+            let begin = hour * HOUR + number * MINUTE;
+            stored.sink.take(&minute(BY_PAIR, begin, &rows, Status::Final, Some(1.0))).unwrap();
+            stored.sink.tend(EventTime(begin + 10 * MINUTE)).unwrap();
+        }
+    }
+    stored.sink.finish(EventTime(5 * HOUR)).unwrap();
+}
+
+#[test]
+fn a_day_that_lacks_a_file_is_not_said_to_be_complete() {
+    let rubbish = |path: &Path| std::fs::write(path, "rubbish").unwrap();
+    let damaged = |path: &Path| {
+        damage_rows(path);
+    };
+    let torn = |path: &Path| {
+        std::fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink(path, path).unwrap();
+    };
+    let ways: [(&str, &dyn Fn(&Path)); 4] =
+        [("whole", &|_: &Path| ()), ("rubbish", &rubbish), ("damaged", &damaged), ("torn", &torn)];
+    for (way, harm) in ways {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stored = by_day(folder.path());
+        take_whole_day(&mut stored);
+        let last = files(folder.path()).pop().unwrap();
+        harm(&last);
+        for turn in 0..4 {
+            keep(&stored, 26 * HOUR + turn * 20 * SECOND);
+        }
+        let windows = if way == "whole" { ("final", 2) } else { ("partial", 0) };
+        assert_eq!(statuses_of_first(&stored), (vec![windows.0.to_owned()], windows.1), "{way}");
+    }
+}
+
 #[test]
 fn a_day_becomes_one_window_without_a_file_that_cannot_be_read_which_joins_it_later() {
     let folder = tempfile::tempdir().unwrap();
@@ -256,9 +316,10 @@ fn a_day_becomes_one_window_without_a_file_that_cannot_be_read_which_joins_it_la
     std::os::unix::fs::symlink(&torn, &torn).unwrap();
     keep(&stored, 26 * HOUR);
     keep(&stored, 26 * HOUR + 20 * SECOND);
-    let said = stored.said.lock().unwrap().join("\n");
-    assert!(said.contains("cannot be rolled up") && said.contains("others go on"), "{said}");
+    let why = stored.sink.trouble().unwrap();
+    assert!(why.contains("cannot be rolled up") && why.contains("others go on"), "{why}");
     assert_eq!(files(folder.path()).len(), 3, "the day, the file and the next day");
+    assert_eq!(statuses_of_first(&stored), (vec!["folded".to_owned(), "partial".to_owned()], 0));
     std::fs::remove_file(&torn).unwrap();
     std::fs::write(&torn, octets).unwrap();
     keep(&stored, 26 * HOUR + 10 * MINUTE);

@@ -11,8 +11,8 @@ use tapline_catalog::{nearest, parse_duration};
 #[cfg(feature = "kafka")]
 use tapline_kafka::{KafkaOptions, KafkaSink, MessageFormat, MessageKey};
 use tapline_sinks::{
-    AlertSink, AlertSinkOptions, ClickHouseOptions, ClickHouseSink, FileFormat, FileOptions, FileSink,
-    IpfixOptions, IpfixSink, PostgresqlOptions, PostgresqlSink, ProofFiles, Sink, SpoolOptions,
+    AlertMemory, AlertSink, AlertSinkOptions, ClickHouseOptions, ClickHouseSink, FileFormat, FileOptions,
+    FileSink, IpfixOptions, IpfixSink, PostgresqlOptions, PostgresqlSink, ProofFiles, Sink, SpoolOptions,
     SyslogOptions, SyslogSink, SyslogTarget, Teller, Told, is_place,
 };
 
@@ -110,7 +110,12 @@ impl Destination {
 
     /// What writes there; `told` hears how it goes. What it has to know in the next run, it keeps in the folder of the
     /// state.
-    pub(crate) fn sink(self, name: &str, state: Option<&Path>, told: Told) -> Result<Box<dyn Sink>, String> {
+    pub(crate) fn sink(
+        self,
+        name: &str,
+        (state, comes_again): (Option<&Path>, bool),
+        told: Told,
+    ) -> Result<Box<dyn Sink>, String> {
         let sink: Box<dyn Sink> = match self {
             Self::Files(options) => Box::new(FileSink::new(options)),
             Self::Postgresql(options) => Box::new(PostgresqlSink::new(*options)?),
@@ -120,7 +125,7 @@ impl Destination {
             Self::Alerts(rows_max, teller) => {
                 let file = state.map(|state| state.join(file_name(name)));
                 let options = AlertSinkOptions { name: name.to_owned(), teller, rows_max };
-                Box::new(AlertSink::open(options, file, told)?)
+                Box::new(AlertSink::open(options, AlertMemory { file, comes_again }, told)?)
             }
             Self::Syslog(options) => Box::new(SyslogSink::new(options)),
             Self::Ipfix(options) => Box::new(IpfixSink::new(options)),

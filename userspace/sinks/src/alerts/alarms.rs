@@ -42,6 +42,12 @@ impl Fired {
         }
     }
 
+    /// Whether this window of it was seen before, as behind a crash, or when another alert of its query comes. Of rows
+    /// without windows of time, what was seen last is when they were given.
+    const fn is_again(&self, seen: Seen<'_>) -> bool {
+        seen.last <= self.last && seen.last != seen.given
+    }
+
     /// Whether it was not told for so long; so it is when the clock was set back.
     const fn is_due(&self, seen: Seen<'_>, cool_down: i64) -> bool {
         seen.given < self.told || seen.given.saturating_sub(self.told) >= cool_down
@@ -138,6 +144,7 @@ impl Alarms {
         let alarm =
             of_query.entry(alert.text.clone()).or_insert_with(|| Alarm::new(&origin.sql, alert, seen));
         alarm.known_since.get_or_insert((seen.last, seen.given));
+        let is_again = alarm.whole.is_again(seen);
         alarm.whole.go_on(seen, seen.rows.first());
         let (mut has_new, mut rows) = (false, Vec::with_capacity(seen.keys.len()));
         for (number, key) in seen.keys.iter().enumerate() {
@@ -151,7 +158,7 @@ impl Alarms {
             (true, false) => Cause::GoesOn,
         };
         self.has_news |= cause != Cause::GoesOn;
-        let is_due = alarm.whole.is_due(seen, cool_down);
+        let is_due = !is_again && alarm.whole.is_due(seen, cool_down);
         let is_told = match alert.by {
             AlertBy::Whole => cause != Cause::GoesOn || is_due,
             AlertBy::Key => rows.contains(&true),
@@ -280,9 +287,10 @@ impl Alarm {
         (row, cool_down): (Option<&String>, i64),
     ) -> (bool, bool) {
         if let Some(fired) = self.keys.get_mut(key) {
+            let is_again = fired.is_again(seen);
             fired.go_on(seen, row);
             // Several rows of a result may have one key.
-            let is_due = fired.told == seen.given || fired.is_due(seen, cool_down);
+            let is_due = fired.told == seen.given || (!is_again && fired.is_due(seen, cool_down));
             if is_due {
                 fired.told = seen.given;
             }
@@ -478,6 +486,20 @@ mod tests {
         // The source was away for an hour, and windows closed without it.
         assert_eq!((pass(&mut unread, 3600), pass(&mut unread, 3601)), (None, None));
         assert_eq!(pass(&mut unread, 3602), Some(vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn a_window_that_is_seen_again_is_told_once_however_long_that_is_ago() {
+        for by in AlertBy::ALL {
+            let mut alarms = alarms(by);
+            let mut see = |window: i64, given: i64| {
+                let (since, last) = (window * SECOND, (window + 1) * SECOND);
+                let seen = Seen { since, last, given: given * SECOND, keys: &["a".to_owned()], rows: &[] };
+                alarms.see(seen).map(|told| told.cause)
+            };
+            assert_eq!([see(5, 7), see(5, 100)], [Some(Cause::Began), None], "{by:?}");
+            assert_eq!([see(4, 101), see(6, 102)], [None, Some(Cause::GoesOn)], "{by:?}");
+        }
     }
 
     #[test]

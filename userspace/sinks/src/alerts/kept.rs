@@ -1,6 +1,7 @@
 //! What fires and what is still to be told, in a file, from one run of a node to the next.
 
 use super::alarms::AlarmsByQuery;
+use super::looks::Looks;
 use super::notice::Notice;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -17,6 +18,9 @@ pub(super) struct Kept {
     version: u32,
     pub(super) alarms: AlarmsByQuery,
     pub(super) waiting: VecDeque<Notice>,
+    /// How far queries were looked at by then; files of earlier versions do not say it.
+    #[serde(default)]
+    pub(super) looks: Looks,
 }
 
 /// The same, to be written.
@@ -25,6 +29,7 @@ struct Keeping<'a> {
     version: u32,
     alarms: &'a AlarmsByQuery,
     waiting: &'a VecDeque<Notice>,
+    looks: &'a Looks,
 }
 
 /// What an earlier run kept; nothing where there is no file. One that cannot be read is put aside.
@@ -55,8 +60,13 @@ pub(super) fn load(path: &Path) -> Result<Kept, String> {
 ///
 /// # Errors
 /// A sentence; then what was there is there still.
-pub(super) fn save(path: &Path, alarms: &AlarmsByQuery, waiting: &VecDeque<Notice>) -> Result<(), String> {
-    let keeping = Keeping { version: VERSION, alarms, waiting };
+pub(super) fn save(
+    path: &Path,
+    alarms: &AlarmsByQuery,
+    waiting: &VecDeque<Notice>,
+    looks: &Looks,
+) -> Result<(), String> {
+    let keeping = Keeping { version: VERSION, alarms, waiting, looks };
     let text = serde_json::to_vec(&keeping).map_err(|error| error.to_string())?;
     put(path, &text).map_err(|error| format!("{} cannot be written: {error}", path.display()))
 }
@@ -79,8 +89,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alerts-pager.json");
         assert!(load(&path).unwrap().alarms.is_empty());
-        save(&path, &AlarmsByQuery::new(), &VecDeque::new()).unwrap();
+        save(&path, &AlarmsByQuery::new(), &VecDeque::new(), &Looks::default()).unwrap();
         assert!(load(&path).unwrap().waiting.is_empty());
+        fs::write(&path, r#"{"version":2,"alarms":{},"waiting":[]}"#).unwrap();
+        assert!(load(&path).is_ok(), "an earlier version has written it");
         for (text, reason) in
             [("{", "EOF"), (r#"{"version":1,"alarms":{},"waiting":[]}"#, "it is of version 1")]
         {

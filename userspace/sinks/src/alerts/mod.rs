@@ -9,9 +9,10 @@
 //!
 //! Deciding is apart from telling: while nobody can be told, alarms are watched over all the same, and notices wait.
 //! What fires and what waits is in a file before anybody is told, so that a notice comes at least once, and again only
-//! with the same id. It is written when alarms or keys come or go and when somebody is told, not when one goes on: until
-//! when it was seen, and its newest row, are as old there as that, unless the node ends in peace. A window without rows
-//! gives no result: that it has passed is known from the queries' watermarks.
+//! with the same id; a result by which something comes or goes counts as taken when that is written, and as unsafe until
+//! then. It is written when alarms or keys come or go and when somebody is told, not when one goes on: until when it was
+//! seen, and its newest row, are as old there as that, unless the node ends in peace. A window without rows gives no
+//! result: that it has passed is known from the queries' watermarks.
 
 mod alarms;
 mod command;
@@ -82,6 +83,15 @@ pub struct AlertSinkOptions {
     pub rows_max: usize,
 }
 
+/// What is kept of alarms from one run to the next.
+#[derive(Clone, Debug, Default)]
+pub struct AlertMemory {
+    /// The file in which that is; without it, it is forgotten.
+    pub file: Option<PathBuf>,
+    /// Whether results may come again that an earlier run was given, as those of an aggregator do.
+    pub comes_again: bool,
+}
+
 /// What tells somebody; it may take its time.
 trait Tell: Send {
     /// # Errors
@@ -117,8 +127,10 @@ pub struct AlertSink {
     audience: Audience,
     waiting: VecDeque<Notice>,
     /// Where that is kept.
-    file: Option<PathBuf>,
+    memory: AlertMemory,
     is_changed: bool,
+    /// By query, when the first result was given by which something has changed that is not kept.
+    unkept: BTreeMap<String, EventTime>,
     /// Whether alarms that are kept have gone on since.
     is_behind: bool,
     /// Why nobody can be told, and why nothing can be kept.
@@ -131,39 +143,41 @@ pub struct AlertSink {
 }
 
 impl AlertSink {
-    /// Tells somebody, and goes on with what is in `file`; `told` hears what commands say.
+    /// Tells somebody, and goes on with what is kept; `told` hears what commands say.
     ///
     /// # Errors
     /// A sentence, when whoever is to be told cannot be reached as it was said.
-    pub fn open(options: AlertSinkOptions, file: Option<PathBuf>, told: Told) -> Result<Self, String> {
+    pub fn open(options: AlertSinkOptions, memory: AlertMemory, told: Told) -> Result<Self, String> {
         let AlertSinkOptions { name, teller, rows_max } = options;
         let teller: Box<dyn Tell> = match teller {
             Teller::Webhook(options) => Box::new(WebhookTeller::new(options)?),
             Teller::Command(options) => Box::new(CommandTeller::new(options, Arc::clone(&told))),
             Teller::Syslog(options) => Box::new(SyslogTeller::new(options)),
         };
-        Ok(Self::new(Audience::Told { name, teller, rows_max }, file, told))
+        Ok(Self::new(Audience::Told { name, teller, rows_max }, memory, told))
     }
 
-    /// Shows all alarms, and goes on with what is in `file`.
+    /// Shows all alarms, and goes on with what is kept.
     #[must_use]
-    pub fn showing(file: Option<PathBuf>, told: Told) -> Self {
-        Self::new(Audience::Shown { board: Board::default(), past: VecDeque::new() }, file, told)
+    pub fn showing(memory: AlertMemory, told: Told) -> Self {
+        Self::new(Audience::Shown { board: Board::default(), past: VecDeque::new() }, memory, told)
     }
 
-    fn new(audience: Audience, file: Option<PathBuf>, told: Told) -> Self {
-        let kept = file.as_deref().map_or_else(|| Ok(Kept::default()), kept::load);
-        let kept = kept.unwrap_or_else(|why| {
+    fn new(audience: Audience, memory: AlertMemory, told: Told) -> Self {
+        let kept = memory.file.as_deref().map_or_else(|| Ok(Kept::default()), kept::load);
+        let mut kept = kept.unwrap_or_else(|why| {
             told(Turn::Worse, &format!("what fired in the last run is not known any more: {why}"));
             Kept::default()
         });
+        kept.looks.begin();
         let sink = Self {
             alarms: Alarms { queries: kept.alarms, has_news: false },
-            looks: Looks::default(),
+            looks: kept.looks,
             audience,
             waiting: kept.waiting,
-            file,
+            memory,
             is_changed: false,
+            unkept: BTreeMap::new(),
             is_behind: false,
             trouble: [None, None],
             pause: Duration::ZERO,
@@ -245,7 +259,7 @@ impl AlertSink {
     fn pass(&mut self, origin: &Origin, until: EventTime, now: EventTime) {
         let alerts = self.let_go(origin, now);
         if !alerts.is_empty() {
-            self.looks.note(&origin.name, until.0);
+            self.looks.note(origin, until.0);
         }
         for alert in &alerts {
             let over = self.alarms.pass(origin, alert, (until.0, now.0));
@@ -348,33 +362,63 @@ impl AlertSink {
     /// Keeps what has changed.
     fn keep(&mut self) {
         self.is_changed |= std::mem::take(&mut self.alarms.has_news);
-        let Some(file) = self.file.as_deref().filter(|_| self.is_changed) else { return };
-        let kept = kept::save(file, &self.alarms.queries, &self.waiting);
+        let Some(file) = self.memory.file.as_deref().filter(|_| self.is_changed) else { return };
+        let kept = kept::save(file, &self.alarms.queries, &self.waiting, &self.looks);
         self.is_changed = kept.is_err();
         self.is_behind &= kept.is_err();
+        if kept.is_ok() {
+            self.unkept.clear();
+        }
         self.trouble[1] = kept.err();
+    }
+
+    /// Notes that a result is not safe by which something has changed.
+    fn note_unkept(&mut self, parcel: &Parcel) {
+        if self.memory.file.is_some() && (self.is_changed || self.alarms.has_news) {
+            self.unkept.entry(parcel.origin.name.clone()).or_insert(parcel.given);
+        }
     }
 }
 
 impl Sink for AlertSink {
     fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
         let timed = parcel.result.window.zip(parcel.origin.every_ns);
-        let is_past = |window: &Span| self.looks.is_past(&parcel.origin.name, window.end.0);
+        let is_past = |window: &Span| self.looks.is_past(&parcel.origin, window.end.0);
+        let was_past = |window: &Span| self.looks.was_past(&parcel.origin, window.end.0);
+        let is_revised = parcel.result.revision > 0;
+        if self.memory.comes_again && timed.is_some_and(|(window, _)| !is_revised && was_past(&window)) {
+            return Ok(());
+        }
         let alerts = self.alerts_of(&parcel.origin);
-        if let Some((window, _)) = timed.filter(|(window, _)| parcel.result.revision > 0 && is_past(window)) {
+        if let Some((window, _)) = timed.filter(|(window, _)| is_revised && is_past(window)) {
             let seen = alerts.iter().map(|alert| self.see_revised(parcel, alert, window));
-            return seen.fold(Ok(()), Result::and);
+            let outcome = seen.fold(Ok(()), Result::and);
+            self.note_unkept(parcel);
+            return outcome;
         }
         // What else comes for windows of a query comes in their order: those before had no rows that are not known.
         let before = timed.map_or(parcel.given, |(window, every)| window.end.plus(-every));
         self.pass(&parcel.origin, before, parcel.given);
         if let Some((window, _)) = timed {
-            self.looks.note(&parcel.origin.name, window.end.0);
+            self.looks.note(&parcel.origin, window.end.0);
         }
         // What is wrong with one of them does not concern the others.
         let outcome = alerts.iter().map(|alert| self.see(parcel, alert)).fold(Ok(()), Result::and);
+        self.note_unkept(parcel);
         self.show();
         outcome
+    }
+
+    fn take_all(&mut self, parcels: &[Parcel]) -> (usize, Result<(), Refusal>) {
+        let mut taken = 0;
+        let outcome = parcels.iter().try_for_each(|parcel| {
+            self.take(parcel)?;
+            taken += 1;
+            Ok(())
+        });
+        // Once for all of them: what is taken is safe.
+        self.keep();
+        (taken, outcome)
     }
 
     fn tend(&mut self, now: EventTime) -> Result<(), String> {
@@ -389,6 +433,10 @@ impl Sink for AlertSink {
         self.waiting.len() as u64
     }
 
+    fn unsafe_since(&self) -> BTreeMap<String, EventTime> {
+        self.unkept.clone()
+    }
+
     fn lost(&mut self) -> BTreeMap<String, u64> {
         std::mem::take(&mut self.lost)
     }
@@ -397,7 +445,7 @@ impl Sink for AlertSink {
         self.tell_waiting(now, Duration::MAX);
         self.is_changed |= self.is_behind;
         self.keep();
-        if self.file.is_none() {
+        if self.memory.file.is_none() {
             while let Some(notice) = self.waiting.pop_front() {
                 self.lose(&notice.query);
             }

@@ -33,8 +33,18 @@ impl Tell for Notes {
 }
 
 fn sink(notes: &Notes, file: Option<&Path>) -> AlertSink {
+    with_memory(notes, AlertMemory { file: file.map(Path::to_owned), comes_again: false })
+}
+
+fn with_memory(notes: &Notes, memory: AlertMemory) -> AlertSink {
     let audience = Audience::Told { name: "pager".to_owned(), teller: Box::new(notes.clone()), rows_max: 10 };
-    AlertSink::new(audience, file.map(Path::to_owned), Arc::new(|_, _| {}))
+    AlertSink::new(audience, memory, Arc::new(|_, _| {}))
+}
+
+/// What shows all alarms, and keeps them here.
+fn board(file: Option<&Path>) -> AlertSink {
+    let memory = AlertMemory { file: file.map(Path::to_owned), comes_again: false };
+    AlertSink::showing(memory, Arc::new(|_, _| {}))
 }
 
 /// A query of this name, with an alert on all of its rows.
@@ -169,7 +179,7 @@ fn what_fires_and_what_waits_is_known_after_a_restart() {
     let told = Arc::new(Mutex::new(vec![]));
     let hears = Arc::clone(&told);
     let hear = Arc::new(move |_, what: &str| hears.lock().unwrap().push(what.to_owned()));
-    let opened = AlertSink::showing(Some(file), hear);
+    let opened = AlertSink::showing(AlertMemory { file: Some(file), comes_again: false }, hear);
     assert!(opened.board().is_some() && told.lock().unwrap()[0].contains("put aside"));
 }
 
@@ -178,7 +188,7 @@ fn nothing_is_written_while_alarms_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let [of_board, of_pager] = ["alerts.json", "alerts-pager.json"].map(|name| folder.path().join(name));
     let notes = Notes::default();
-    let mut board = AlertSink::showing(Some(of_board.clone()), Arc::new(|_, _| {}));
+    let mut board = self::board(Some(&of_board));
     let mut pager = sink(&notes, Some(&of_pager));
     let names: Vec<String> = (0..100).map(|number| format!("q{number}")).collect();
     names.iter().for_each(|name| take(&mut board, name, 0));
@@ -199,7 +209,7 @@ fn nothing_is_written_while_alarms_go_on() {
     take(&mut board, "q0", 300);
     assert!(!of_board.exists(), "it tells nobody");
     board.finish(EventTime(301 * SECOND)).unwrap();
-    let mut again = AlertSink::showing(Some(of_board.clone()), Arc::new(|_, _| {}));
+    let mut again = self::board(Some(&of_board));
     assert_eq!((firing(&again), again.alarms.firing()[0].last), (100, EventTime(301 * SECOND)));
     fs::remove_file(&of_board).unwrap();
     know(&mut again, "q0", 301);
@@ -235,6 +245,89 @@ fn a_crash_changes_nothing_of_an_alarm_that_goes_on() {
 }
 
 #[test]
+fn what_is_taken_is_known_after_a_crash_and_what_cannot_be_kept_is_unsafe() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state/alerts-pager.json");
+    let notes = Notes::default();
+    let mut first = sink(&notes, Some(&file));
+    let taken = first.take_all(&[parcel("sweep", 0), parcel("sweep", 1)]);
+    assert!(matches!(taken, (2, Ok(()))));
+    assert_eq!(
+        first.unsafe_since(),
+        BTreeMap::from([("sweep".to_owned(), EventTime(0))]),
+        "there is no folder"
+    );
+    fs::create_dir(folder.path().join("state")).unwrap();
+    assert!(matches!(first.take_all(&[parcel("other", 2)]), (1, Ok(()))));
+    assert!(first.unsafe_since().is_empty());
+    // It is killed before anybody is told.
+    drop(first);
+    assert!(notes.told.lock().unwrap().is_empty());
+    let mut second = sink(&notes, Some(&file));
+    assert_eq!(firing(&second), 2);
+    second.tend(EventTime(3 * SECOND)).unwrap();
+    assert_eq!(*notes.told.lock().unwrap(), ["sweep firing", "other firing"]);
+    assert!(
+        second.take_all(&[parcel("sweep", 4)]).1.is_ok() && second.unsafe_since().is_empty(),
+        "it goes on"
+    );
+}
+
+#[test]
+fn nobody_is_told_again_of_what_an_aggregator_gives_again_behind_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = AlertMemory { file: Some(folder.path().join("alerts-pager.json")), comes_again: true };
+    let notes = Notes::default();
+    let mut first = with_memory(&notes, memory.clone());
+    (0..3).for_each(|second| take(&mut first, "sweep", second));
+    know(&mut first, "sweep", 6);
+    take(&mut first, "sweep", 8);
+    revise(&mut first, 6, 9);
+    let before = notes.told.lock().unwrap().clone();
+    assert_eq!(before, ["sweep firing", "sweep resolved", "sweep firing", "sweep revised"]);
+    drop(first);
+    let mut second = with_memory(&notes, memory);
+    let again = |second: &mut AlertSink, of: i64, status: Status, at: i64| {
+        let (given, result) = (EventTime(at * SECOND), result(of, status));
+        second.take(&Parcel { given, result, ..parcel("sweep", of) }).unwrap();
+        second.tend(given).unwrap();
+    };
+    // Within the cool-down, as it was told in the last run, too.
+    again(&mut second, 6, Status::Revised, 20);
+    // And each of those that fired long after it was given before.
+    for of in [0, 1, 2, 8] {
+        again(&mut second, of, Status::Final, 1000 + of);
+    }
+    assert_eq!(*notes.told.lock().unwrap(), before);
+    assert_eq!(firing(&second), 1);
+    // What comes behind that is looked at as ever.
+    again(&mut second, 9, Status::Final, 1009);
+    assert_eq!(notes.told.lock().unwrap()[before.len()..], ["sweep firing"], "it goes on for long");
+    know(&mut second, "sweep", 1012);
+    take(&mut second, "sweep", 1020);
+    assert_eq!(notes.told.lock().unwrap()[before.len() + 1..], ["sweep resolved", "sweep firing"]);
+}
+
+#[test]
+fn a_window_that_is_looked_at_again_fires_by_alerts_that_are_new() {
+    let notes = Notes::default();
+    let mut sink = sink(&notes, None);
+    take(&mut sink, "sweep", 5);
+    let above = |value: f64| {
+        let text = format!("n > {value}");
+        let condition = Condition::Column { place: 1, comparison: Comparison::Above, value };
+        Alert { text: text.clone(), said: text, condition, ..alert(&["pager"]) }
+    };
+    let origin = with_alerts("sweep", vec![alert(&["pager"]), above(4.0), above(5.0)]);
+    // Long behind the cool-down.
+    let given = EventTime(1000 * SECOND);
+    sink.take(&Parcel { origin, given, ..parcel("sweep", 5) }).unwrap();
+    sink.tend(given).unwrap();
+    assert_eq!(*notes.told.lock().unwrap(), ["sweep firing"; 2], "each of those that hold, once");
+    assert_eq!(firing(&sink), 2);
+}
+
+#[test]
 fn notices_wait_with_pauses_and_the_oldest_are_lost() {
     let notes = Notes::default();
     notes.is_away.store(true, Ordering::Relaxed);
@@ -263,7 +356,7 @@ fn notices_wait_with_pauses_and_the_oldest_are_lost() {
 #[test]
 fn an_alert_is_looked_at_by_the_sinks_that_it_names_and_shown_to_all() {
     let notes = Notes::default();
-    let (mut pager, mut board) = (sink(&notes, None), AlertSink::showing(None, Arc::new(|_, _| {})));
+    let (mut pager, mut board) = (sink(&notes, None), board(None));
     let above = |value: f64, sinks: &[&str]| {
         let text = format!("n > {value}");
         let condition = Condition::Column { place: 1, comparison: Comparison::Above, value };

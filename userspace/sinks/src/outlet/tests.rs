@@ -41,6 +41,10 @@ fn outlet(notes: &Notes, results_max: usize) -> Outlet {
 }
 
 fn telling(notes: &Notes, results_max: usize, told: Told) -> Outlet {
+    started(Box::new(notes.clone()), results_max, told)
+}
+
+fn started(sink: Box<dyn Sink>, results_max: usize, told: Told) -> Outlet {
     let limits = QueueLimits { results_max, octets_max: 1 << 20 };
     let options = OutletOptions {
         name: "notes".to_owned(),
@@ -50,7 +54,7 @@ fn telling(notes: &Notes, results_max: usize, told: Told) -> Outlet {
         clock: Arc::new(SystemClock),
         told,
     };
-    Outlet::start(options, Box::new(notes.clone())).unwrap()
+    Outlet::start(options, sink).unwrap()
 }
 
 fn wait(outlet: &Outlet, is_so: impl Fn(&OutletStatus) -> bool) {
@@ -75,6 +79,29 @@ fn results_come_in_their_order_and_unwanted_ones_do_not() {
     let status = outlet.status();
     assert_eq!((status.given, status.waiting), (4, 0));
     assert_eq!(status.lost, BTreeMap::from([("never".to_owned(), 1)]));
+}
+
+/// Stores results, and watches over nothing.
+struct Stores(Notes);
+
+impl Sink for Stores {
+    fn take(&mut self, parcel: &Parcel) -> Result<(), Refusal> {
+        self.0.take(parcel)
+    }
+}
+
+#[test]
+fn only_whoever_watches_over_alarms_looks_again() {
+    let (watches, stores) = (Notes::default(), Notes::default());
+    let watching = outlet(&watches, 10);
+    let storing = started(Box::new(Stores(stores.clone())), 10, Arc::new(|_, _| {}));
+    for outlet in [&watching, &storing] {
+        outlet.take(&origin("a"), &result(0, Status::Final));
+        outlet.look_again(&origin("again"), &result(0, Status::Final));
+        outlet.finish();
+    }
+    assert_eq!(*watches.taken.lock().unwrap(), ["a", "again"]);
+    assert_eq!(*stores.taken.lock().unwrap(), ["a"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is known of objects: that one is a certain file, and what it ends with.
 
 use super::super::{HOUR, all, ask, files, keep, numbers};
-use super::{Switched, beside, moving, options, take_hours, turn};
+use super::{Switched, beside, moving, options, overwrite, take_hours, turn};
 use crate::bucket::{Bucket, Put};
 use crate::history::History;
 use crate::options::{BucketOptions, HistoryOptions};
@@ -9,18 +9,13 @@ use crate::place::{Hour, HourFile};
 use crate::shared::Shared;
 use futures::executor::block_on;
 use object_store::path::Path as Key;
-use object_store::{GetOptions, ObjectStore, PutOptions};
+use object_store::{GetOptions, ObjectStore};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tapline_record::EventTime;
-
-/// Puts something in the place of an object.
-fn overwrite(store: &Switched, key: &str, octets: Vec<u8>) {
-    block_on(store.inner.put_opts(&Key::from(key), octets.into(), PutOptions::default())).unwrap();
-}
 
 fn octets_of(store: &Switched, key: &str) -> Vec<u8> {
     let key = Key::from(key);
@@ -74,8 +69,9 @@ fn what_is_there_is_known_by_its_mark_over_a_restart_and_a_copy_of_it_by_its_tai
     overwrite(&store, &key, octets.clone());
     turn(&mut again, 7 * HOUR);
     assert_eq!((all(&stored.history), stored.said.lock().unwrap().len()), (vec![0, 1, 2, 3], 0));
-    // Another one of as many octets, which ends in another way.
-    let (mut other, place) = (octets.clone(), octets.len() - 20);
+    // Another one of as many octets, which says at its end that somebody else wrote it.
+    let place = octets.windows(7).rposition(|part| part == b"tapline").unwrap();
+    let mut other = octets.clone();
     other[place] ^= 1;
     overwrite(&store, &key, other.clone());
     turn(&mut again, 9 * HOUR);
