@@ -12,7 +12,8 @@ impl Drop for Enough<'_> {
     }
 }
 
-/// Sends again and again until so many changes were made, however long they take; gives how often it has sent.
+/// Sends again and again until so many changes were made, numbered from 1, however long they take; gives how often it
+/// has sent.
 pub(crate) fn change_while_sending(changes: u64, mut change: impl FnMut(u64), send: impl Fn() + Sync) -> u64 {
     let is_enough = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -25,7 +26,7 @@ pub(crate) fn change_while_sending(changes: u64, mut change: impl FnMut(u64), se
             times
         });
         let enough = Enough(&is_enough);
-        (0..changes).for_each(&mut change);
+        (1..=changes).for_each(&mut change);
         drop(enough);
         sending.join().unwrap()
     })

@@ -234,7 +234,7 @@ fn two_ends_that_disagree_refuse_with_a_sentence() {
     let mut records = world.cut(&rows, &mut random);
     records.iter_mut().for_each(|record| record.payload[0] += 1);
     let refused = world.try_send(&records);
-    assert!(refused[0].contains("of version 3, and version 2 is read here"), "{refused:?}");
+    assert!(refused[0].contains("of version 4, and version 3 is read here"), "{refused:?}");
 }
 
 #[test]

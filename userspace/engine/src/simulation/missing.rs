@@ -38,7 +38,7 @@ struct Sharer {
 }
 
 impl Sharer {
-    fn new(wire: &Wire, clock: &Arc<SetClock>) -> Box<dyn Source> {
+    fn source(wire: &Wire, clock: &Arc<SetClock>) -> Box<dyn Source> {
         let (wire, clock) = (wire.clone(), Arc::clone(clock));
         Box::new(Self { wire, clock, columns: vec![], ready: 0, latest: EventTime::MIN })
     }
@@ -116,7 +116,7 @@ fn what_one_reader_loses_while_others_have_the_rows_is_missing_when_it_was_notic
         let (subscriber, told) = subscription(64, WhenFull::Lose);
         engine.add_query(Planner::new().plan(BY_SECOND).unwrap(), subscriber).unwrap();
         clock.advance(10 * SECOND_NS);
-        engine.add_sources([&busy, &silent].map(|wire| Sharer::new(wire, &clock)).into()).unwrap();
+        engine.add_sources([&busy, &silent].map(|wire| Sharer::source(wire, &clock)).into()).unwrap();
         for tenth in 1..100 {
             clock.advance(SECOND_NS / 10);
             match tenth {

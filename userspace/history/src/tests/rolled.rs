@@ -273,6 +273,9 @@ fn take_whole_day(stored: &mut Stored) {
     stored.sink.finish(EventTime(5 * HOUR)).unwrap();
 }
 
+/// What is done to a file.
+type Harm<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn a_day_that_lacks_a_file_is_not_said_to_be_complete() {
     let rubbish = |path: &Path| std::fs::write(path, "rubbish").unwrap();
@@ -283,7 +286,7 @@ fn a_day_that_lacks_a_file_is_not_said_to_be_complete() {
         std::fs::remove_file(path).unwrap();
         std::os::unix::fs::symlink(path, path).unwrap();
     };
-    let ways: [(&str, &dyn Fn(&Path)); 4] =
+    let ways: [(&str, Harm); 4] =
         [("whole", &|_: &Path| ()), ("rubbish", &rubbish), ("damaged", &damaged), ("torn", &torn)];
     for (way, harm) in ways {
         let folder = tempfile::tempdir().unwrap();

@@ -188,7 +188,7 @@ fn nothing_is_written_while_alarms_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let [of_board, of_pager] = ["alerts.json", "alerts-pager.json"].map(|name| folder.path().join(name));
     let notes = Notes::default();
-    let mut board = self::board(Some(&of_board));
+    let mut board = board(Some(&of_board));
     let mut pager = sink(&notes, Some(&of_pager));
     let names: Vec<String> = (0..100).map(|number| format!("q{number}")).collect();
     names.iter().for_each(|name| take(&mut board, name, 0));
