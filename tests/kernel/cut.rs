@@ -4,15 +4,13 @@ use std::sync::PoisonError;
 use std::thread::sleep;
 
 use harness::frames;
-use harness::node::Node;
-use serde_json::Value;
 use tapline_interface::live::{FrameSource, LiveOptions, PacketSender};
 
 use crate::changing::change_while_sending;
 use crate::live_source::{ReadFrame, numbered, open, read_all, send};
 use crate::namespace::{self, FAR, NEAR};
-use crate::node::{json, until};
-use crate::pushed::{check_fates, mirror_node, packets_to, used};
+use crate::node::until;
+use crate::pushed::{check_fates, mirror_node, packets_to, rows_of, used};
 use crate::queries::{FRAMES_A_NAP, NAP};
 use crate::several::enter;
 
@@ -84,13 +82,6 @@ fn what_has_no_transport_header_that_the_program_knows_stays_whole() {
     assert_eq!(read, others);
 }
 
-/// What queries of a node have counted, by this name.
-fn sum_of(node: &Node, query: &str, name: &str) -> u64 {
-    let queries = json(node, &["queries", "list"]);
-    let find = |one: &&Value| one["name"] == query;
-    queries.as_array().unwrap().iter().find(find).and_then(|one| one[name].as_u64()).unwrap_or(0)
-}
-
 #[test]
 fn who_reads_payload_sees_no_frame_that_was_cut() {
     if !enter() {
@@ -113,7 +104,7 @@ fn who_reads_payload_sees_no_frame_that_was_cut() {
     let change = |_| {
         add("whole", whole);
         until(&node, || used(&node, "whole") > 0);
-        assert_eq!(sum_of(&node, "whole", "filtered"), 0);
+        assert_eq!(rows_of(&node, "whole", "filtered"), 0);
         assert_eq!(node.ask(&["queries", "drop", "whole"]).code, Some(0));
     };
     let sent = FRAMES_A_NAP as u64 * change_while_sending(10, change, send);

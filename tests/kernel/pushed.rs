@@ -279,11 +279,16 @@ pub(crate) fn check_fates(node: &Node) {
     }
 }
 
-/// How many rows a query has used.
-pub(crate) fn used(node: &Node, name: &str) -> u64 {
+/// How many rows of a query had this fate.
+pub(crate) fn rows_of(node: &Node, name: &str, fate: &str) -> u64 {
     let queries = json(node, &["queries", "list"]);
     let find = |query: &&Value| query["name"] == name;
-    queries.as_array().unwrap().iter().find(find).and_then(|query| query["used"].as_u64()).unwrap_or(0)
+    queries.as_array().unwrap().iter().find(find).and_then(|query| query[fate].as_u64()).unwrap_or(0)
+}
+
+/// How many rows a query has used.
+pub(crate) fn used(node: &Node, name: &str) -> u64 {
+    rows_of(node, name, "used")
 }
 
 pub(crate) fn packets_to(port: u64) -> String {
