@@ -50,12 +50,7 @@ pub trait Sink: Send {
     /// Takes several results in their order, or the first ones of them; gives how many it took, and where something is
     /// wrong with the next one, what.
     fn take_all(&mut self, parcels: &[Parcel]) -> (usize, Result<(), Refusal>) {
-        for (taken, parcel) in parcels.iter().enumerate() {
-            if let Err(refusal) = self.take(parcel) {
-                return (taken, Err(refusal));
-            }
-        }
-        (parcels.len(), Ok(()))
+        take_each(parcels, |parcel| self.take(parcel))
     }
 
     /// Does what is due by now; called several times a second.
@@ -112,4 +107,17 @@ pub trait Sink: Send {
     /// Notes what is known of queries, behind all results that were given before that was so, and before all others;
     /// whoever watches over alarms is told.
     fn know(&mut self, _known: &Known) {}
+}
+
+/// Takes results one by one until one is refused; gives how many were taken, and why the next one was not.
+pub(crate) fn take_each(
+    parcels: &[Parcel],
+    mut take: impl FnMut(&Parcel) -> Result<(), Refusal>,
+) -> (usize, Result<(), Refusal>) {
+    for (taken, parcel) in parcels.iter().enumerate() {
+        if let Err(refusal) = take(parcel) {
+            return (taken, Err(refusal));
+        }
+    }
+    (parcels.len(), Ok(()))
 }

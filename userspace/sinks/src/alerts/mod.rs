@@ -28,7 +28,7 @@ pub use webhook::WebhookOptions;
 use crate::alert::Alert;
 use crate::origin::{Board, Firing, Known, Origin, Passed};
 use crate::outlet::{Told, Turn};
-use crate::sink::{Parcel, Refusal, Sink};
+use crate::sink::{Parcel, Refusal, Sink, take_each};
 use crate::syslog::SyslogOptions;
 use alarms::{Alarms, Cause, Over, Seen};
 use command::CommandTeller;
@@ -410,15 +410,10 @@ impl Sink for AlertSink {
     }
 
     fn take_all(&mut self, parcels: &[Parcel]) -> (usize, Result<(), Refusal>) {
-        let mut taken = 0;
-        let outcome = parcels.iter().try_for_each(|parcel| {
-            self.take(parcel)?;
-            taken += 1;
-            Ok(())
-        });
+        let taken = take_each(parcels, |parcel| self.take(parcel));
         // Once for all of them: what is taken is safe.
         self.keep();
-        (taken, outcome)
+        taken
     }
 
     fn tend(&mut self, now: EventTime) -> Result<(), String> {
